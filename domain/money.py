@@ -1,0 +1,50 @@
+"""Exact amounts of money in major units: `Decimal`s that no operation here ever rounds."""
+
+from decimal import Decimal
+
+# ISO 4217 (list one): the currencies whose minor unit is not two digits.
+MINOR_DIGITS = (
+    dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)
+    | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+    | dict.fromkeys("CLF UYW".split(), 4)
+)
+INTEGER_DIGITS_MAX = 20
+FRACTION_DIGITS_MAX = 20
+
+
+class AmountError(ValueError):
+    """The number is not an amount of money: negative, not finite, or too long."""
+
+
+def minor_digits(currency: str | None) -> int:
+    """Digits after the point of a currency's minor unit; 0 where no currency is known."""
+    return 0 if currency is None else MINOR_DIGITS.get(currency, 2)
+
+
+def exact_amount(number: Decimal, currency: str | None) -> Decimal:
+    """The same number with no needless zeros but at least the currency's minor digits.
+
+    902.1 KES becomes 902.10; a longer fraction stays as it is. Raises `AmountError` for what is
+    negative, not finite, has over 20 digits before the point or over 20 significant ones after.
+    """
+    if not number.is_finite() or number.is_signed() and number != 0:
+        raise AmountError("an amount is a finite number and not negative")
+    if number == 0:
+        return Decimal((0, (0,), -minor_digits(currency)))
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # only NaN and infinities have letters here
+    if len(digits) + exponent > INTEGER_DIGITS_MAX:
+        raise AmountError(f"an amount has at most {INTEGER_DIGITS_MAX} digits before the point")
+    while digits[-1] == 0:
+        digits, exponent = digits[:-1], exponent + 1
+    if -exponent > FRACTION_DIGITS_MAX:
+        raise AmountError(f"an amount has at most {FRACTION_DIGITS_MAX} digits after the point")
+    padding = exponent + minor_digits(currency)
+    if padding > 0:
+        digits, exponent = digits + (0,) * padding, exponent - padding
+    return Decimal((sign, digits, exponent))
+
+
+def amount_text(amount: Decimal) -> str:
+    """The amount as a plain decimal string, never in scientific notation."""
+    return format(amount, "f")
