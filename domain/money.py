@@ -27,7 +27,7 @@ def exact_amount(number: Decimal, currency: str | None) -> Decimal:
     902.1 KES becomes 902.10; a longer fraction stays as it is. Raises `AmountError` for what is
     negative, not finite, has over 20 digits before the point or over 20 significant ones after.
     """
-    if not number.is_finite() or number.is_signed() and number != 0:
+    if not number.is_finite() or (number.is_signed() and number != 0):
         raise AmountError("an amount is a finite number and not negative")
     if number == 0:
         return Decimal((0, (0,), -minor_digits(currency)))

@@ -116,6 +116,8 @@ EVENT_TYPES: tuple[type[OrderEvent], ...] = (
 
 
 class OrderStatus(StrEnum):
+    """Where an order stands. DELIVERED is final; the other two change with the news."""
+
     AWAITING_PAYMENT = "AWAITING_PAYMENT"
     PAYMENT_FAILED = "PAYMENT_FAILED"
     DELIVERED = "DELIVERED"
@@ -176,6 +178,8 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """What a status does before a PAID is known, and after."""
+
     before_paid: Then
     after_paid: Then
 

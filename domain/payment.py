@@ -1,6 +1,6 @@
 """What a provider tells us about an order's payment, in our own vocabulary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -61,7 +61,7 @@ class PaymentNotice:
     raw_status: str
     received_at: datetime
     body_sha256: str
-    body: bytes
+    body: bytes = field(repr=False)
     references: tuple[str, ...] = ()
     amount: Decimal | None = None
     currency: str | None = None

@@ -1,0 +1,89 @@
+"""`order-ledger serve`: the web service, and what it tells a person who starts it."""
+
+import logging
+import shlex
+import socket
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+
+from adapters.http import create_app
+from adapters.logs import configure_logs
+from adapters.service import Service, api_credentials, providers, webhook_credentials
+from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
+
+GRACEFUL_STOP_SECONDS = 10
+
+log = logging.getLogger("order_ledger")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Take in webhooks and answer queries until stopped."""
+    given = {"host": host, "port": port}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    configure_logs()
+    for line in unknown_variables():
+        log.warning(line)
+    with _listen(settings) as listener:
+        service = Service(settings)
+        app = create_app(service)
+        typer.echo(_welcome(settings, _url(listener)))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # the delivery log says more, and without addresses
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
+            "stop what listens there, or choose another with --port or ORDER_LEDGER_PORT"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    address: Any = listener.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{host}:{address[1]}"
+
+
+def _welcome(settings: Settings, url: str) -> str:
+    lines = ["", f"order-ledger listens on {url}, ledger {settings.database_url}", ""]
+    for name in settings.providers:
+        lines.append(f"  webhook URL for {name}:  {url}/webhooks/{name}")
+        made = webhook_credentials(settings, name)
+        if made.made_here:
+            lines.append(f"  its webhook token:    {made.tokens[0]}   (made here; enter it there)")
+    api = api_credentials(settings)
+    if api.made_here:
+        lines.append(f"  query API token:      {api.tokens[0]}   (made here)")
+    name, provider = next(iter(providers(settings).items()))
+    shown = webhook_credentials(settings, name).made_here
+    lines += ["", "Try it:", ""]
+    body = '{"orderId": "first-order", "orderPayment": "PAID"}'
+    sign = provider.sign(body.encode()) if shown else {"Authorization": f"YOUR {name} TOKEN"}
+    headers = [f"-H {shlex.quote(f'{key}: {value}')}" for key, value in sign.items()]
+    lines.append(f"  curl {url}/webhooks/{name} {' '.join(headers)} -d {shlex.quote(body)}")
+    bearer = shlex.quote(
+        f"Authorization: Bearer {api.tokens[0] if api.made_here else 'YOUR API TOKEN'}"
+    )
+    lines += [f"  curl {url}/orders/first-order -H {bearer}", ""]
+    return "\n".join(lines)

@@ -1,0 +1,131 @@
+"""Group commit: deliveries that arrive while one batch commits make up the next one.
+
+The batch forms on the event loop, without a timer. Each batch costs one hop to the writer's
+thread and one transaction, however many deliveries share it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from adapters.ledger import Delivery, Receipt
+from adapters.storage.log import StorageUnavailable
+
+log = logging.getLogger("order_ledger.writer")
+
+Commit = Callable[[Sequence[Delivery]], Sequence[Receipt]]
+
+
+class Overloaded(Exception):
+    """The queue is full, or the service is stopping: the delivery was not taken."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the queue and of one batch. Bytes count the raw bodies."""
+
+    queue_count_max: int = 4096
+    queue_bytes_max: int = 64 * 1024 * 1024
+    batch_count_max: int = 256
+    batch_bytes_max: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    delivery: Delivery
+    future: asyncio.Future[Receipt]
+
+
+class GroupCommit:
+    """The queue in front of the ledger's writer. Lives on one event loop."""
+
+    def __init__(self, commit: Commit, limits: Limits | None = None) -> None:
+        self._commit = commit
+        self._limits = limits or Limits()
+        self._queue: deque[_Waiting] = deque()
+        self._queue_bytes = 0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer")
+        self._committing = False
+        self._closing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def submit(self, delivery: Delivery) -> Receipt:
+        """Wait until the delivery is on disk. Raises `Overloaded` at once where the queue is full,
+        and `StorageUnavailable` where the batch could not be stored."""
+        size = len(delivery.body)
+        full = (
+            len(self._queue) >= self._limits.queue_count_max
+            or self._queue_bytes + size > self._limits.queue_bytes_max
+        )
+        if full or self._closing:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Receipt] = loop.create_future()
+        self._queue.append(_Waiting(delivery, future))
+        self._queue_bytes += size
+        if not self._committing:
+            self._committing = True
+            self._idle.clear()
+            loop.call_soon(self._start)  # whatever else arrives in this turn of the loop joins
+        return await future
+
+    async def close(self) -> None:
+        """Take no more, commit what was taken, and stop the writer's thread."""
+        self._closing = True
+        await self._idle.wait()
+        self._thread.shutdown()
+
+    def _start(self) -> None:
+        batch = self._next_batch()
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._thread, self._write, batch)
+        running.add_done_callback(lambda done: self._finish(batch, done))
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        batch_bytes = 0
+        while self._queue and len(batch) < self._limits.batch_count_max:
+            size = len(self._queue[0].delivery.body)
+            if batch and batch_bytes + size > self._limits.batch_bytes_max:
+                break
+            batch.append(self._queue.popleft())
+            batch_bytes += size
+        self._queue_bytes -= batch_bytes
+        return batch
+
+    def _write(self, batch: list[_Waiting]) -> list[Receipt | Exception]:
+        """On the writer's thread: commit together, and one by one where that fails by itself."""
+        deliveries = [waiting.delivery for waiting in batch]
+        try:
+            return list(self._commit(deliveries))
+        except StorageUnavailable as error:
+            return [error] * len(batch)
+        except Exception:
+            log.exception("a batch of %d could not be written together", len(batch))
+        return [self._write_alone(delivery) for delivery in deliveries]
+
+    def _write_alone(self, delivery: Delivery) -> Receipt | Exception:
+        try:
+            return self._commit([delivery])[0]
+        except Exception as error:
+            return error
+
+    def _finish(
+        self, batch: list[_Waiting], done: asyncio.Future[list[Receipt | Exception]]
+    ) -> None:
+        for waiting, result in zip(batch, done.result(), strict=True):
+            if waiting.future.done():  # its client has gone; the delivery is stored all the same
+                continue
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+        if self._queue:
+            self._start()
+        else:
+            self._committing = False
+            self._idle.set()

@@ -1,0 +1,248 @@
+"""The query API: orders, histories and payments, for holders of a bearer token."""
+
+import asyncio
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from starlette.exceptions import HTTPException
+
+from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
+from adapters.queries import (
+    PAGE_SIZE_MAX,
+    AmbiguousReference,
+    BadCursor,
+    EventView,
+    HistoryView,
+    OrderPage,
+    OrderView,
+    PaymentFilter,
+    PaymentPage,
+    Queries,
+)
+from adapters.secrets import Tokens
+from domain.log import Position
+from domain.order import OrderStatus
+from domain.payment import PaymentStatus
+from projections.audit_history import AUDIT_HISTORY
+from projections.order_status import ORDER_STATUS
+
+MIN_POSITION_WAIT_SECONDS = 5.0
+MIN_POSITION_POLL_SECONDS = 0.02
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _plus_for_space(value: object) -> object:
+    """An unescaped + of a time zone arrives as a space; no RFC 3339 time ends with one else."""
+    if isinstance(value, str):
+        return re.sub(r" (?=\d\d:\d\d$)", "+", value)
+    return value
+
+
+def _position(text: str) -> str:
+    Position.parse(text)
+    return text
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_plus_for_space),
+    Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
+]
+Text = Annotated[str, Query(min_length=1, max_length=255)]
+PositionText = Annotated[str, AfterValidator(_position)]
+Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
+Responses = dict[int | str, dict[str, Any]]
+Found = TypeVar("Found")
+
+
+def query_router(queries: Queries, tokens: Tokens) -> APIRouter:
+    """The routes of the query API, closed to whoever has no token."""
+    bearer = HTTPBearer(auto_error=False, description="one of the API tokens")
+
+    def authorize(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> None:
+        if credentials is None or not tokens.match(credentials.credentials.encode()):
+            detail = "a bearer token of the query API is wanted"
+            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+
+    router = APIRouter(
+        dependencies=[Depends(authorize)],
+        tags=["queries"],
+        responses={
+            status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in (401, 422, 503)
+        },
+    )
+    _add_order_routes(router, queries)
+    _add_payment_routes(router, queries)
+    return router
+
+
+def _add_order_routes(router: APIRouter, queries: Queries) -> None:
+    not_found: Responses = {404: {"model": Problem}, 409: {"model": Problem}}
+
+    @router.get("/orders")
+    async def list_orders(
+        status: OrderStatus | None = None,
+        review: Literal["open"] | None = None,
+        reference: Text | None = None,
+        store: Text | None = None,
+        after: Text | None = None,
+        limit: Limit = 100,
+    ) -> OrderPage:
+        """Orders, by status, open review, or one of their references or their own id."""
+        try:
+            return await run_in_threadpool(
+                queries.orders,
+                store=store,
+                status=status.value if status else None,
+                review_open=review == "open",
+                reference=reference,
+                after=after,
+                limit=limit,
+            )
+        except BadCursor as error:
+            raise HTTPException(422, str(error)) from None
+
+    @router.get("/orders/{order_id:path}/history", responses=not_found)
+    async def order_history(
+        order_id: str, store: Text = "default", min_position: PositionText | None = None
+    ) -> HistoryView:
+        """Every event of an order, oldest first."""
+        await _wait_for(queries, AUDIT_HISTORY.name, min_position)
+        found = await _find(queries, store, order_id, min_position)
+        return _found(await run_in_threadpool(queries.history, store, found))
+
+    @router.get("/orders/{order_id:path}", responses=not_found)
+    async def show_order(
+        order_id: str,
+        store: Text = "default",
+        min_position: PositionText | None = None,
+        as_of: Instant | None = None,
+    ) -> OrderView:
+        """An order, by its id or a reference that is its alone.
+
+        `min_position` waits until the read model has come that far; `as_of` shows what the ledger
+        knew at an instant of recording.
+        """
+        found = await _find(queries, store, order_id, min_position)
+        if as_of is None:
+            return _found(await run_in_threadpool(queries.order, store, found))
+        return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
+
+
+def _add_payment_routes(router: APIRouter, queries: Queries) -> None:
+    streams: Responses = {200: {"content": {"text/csv": {}, "application/jsonl": {}}}}
+
+    @router.get("/payments", response_model=PaymentPage, responses=streams)
+    async def list_payments(
+        since: Annotated[Instant | None, Query(alias="from")] = None,
+        until: Annotated[Instant | None, Query(alias="to")] = None,
+        status: PaymentStatus | None = None,
+        provider: Text | None = None,
+        order_id: Text | None = None,
+        store: Text | None = None,
+        after: Text | None = None,
+        limit: Limit | None = None,
+        form: Annotated[Literal["json", "csv", "jsonl"], Query(alias="format")] = "json",
+    ) -> PaymentPage | Response:
+        """Payment news in the order of the log, by the time of recording (`to` excluded).
+
+        JSON comes in pages of `limit` (100 unless said); CSV and JSON lines stream all there is.
+        """
+        wanted = PaymentFilter(
+            since=since,
+            until=until,
+            status=status.value if status else None,
+            provider=provider,
+            order_id=order_id,
+            store=store,
+        )
+        try:
+            if form == "json":
+                return await run_in_threadpool(queries.payments, wanted, after, limit or 100)
+            if after is not None:
+                _position(after)
+        except ValueError as error:
+            raise HTTPException(422, f"after: {error}") from None
+        events = queries.stream_payments(wanted, after, limit)
+        lines, media_type = STREAMS[form]
+        return StreamingResponse(lines(events), media_type=media_type)
+
+
+def csv_lines(events: Iterator[EventView]) -> Iterator[str]:
+    """Events as CSV (RFC 4180) with a header line. A text that a spreadsheet would run as a
+    formula gets an apostrophe in front."""
+    columns = list(EventView.model_fields)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    for event in events:
+        values = event.model_dump(mode="json")
+        values["references"] = " ".join(values["references"])
+        writer.writerow([_harmless(values[column]) for column in columns])
+        yield _taken(buffer)
+    yield _taken(buffer)
+
+
+def json_lines(events: Iterator[EventView]) -> Iterator[str]:
+    """Events as JSON lines."""
+    for event in events:
+        yield event.model_dump_json() + "\n"
+
+
+STREAMS: dict[str, tuple[Callable[[Iterator[EventView]], Iterator[str]], str]] = {
+    "csv": (csv_lines, "text/csv; charset=utf-8"),
+    "jsonl": (json_lines, "application/jsonl"),
+}
+
+
+def _taken(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+async def _find(queries: Queries, store: str, name: str, min_position: str | None) -> str:
+    await _wait_for(queries, ORDER_STATUS.name, min_position)
+    try:
+        found = await run_in_threadpool(queries.find, store, name)
+    except AmbiguousReference:
+        detail = "several orders carry this reference; list them with GET /orders?reference="
+        raise HTTPException(409, detail) from None
+    return _found(found)
+
+
+async def _wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
+    if min_position is None:
+        return
+    wanted = Position.parse(min_position)
+    deadline = monotonic() + MIN_POSITION_WAIT_SECONDS
+    while True:
+        reached = await run_in_threadpool(queries.checkpoint, projection)
+        if reached is not None and reached >= wanted:
+            return
+        if monotonic() >= deadline:
+            detail = f"{projection} has not reached {min_position} yet"
+            raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS})
+        await asyncio.sleep(MIN_POSITION_POLL_SECONDS)
+
+
+def _found(value: Found | None) -> Found:
+    if value is None:
+        raise HTTPException(404, "no order has this id or reference in this store")
+    return value

@@ -1,0 +1,46 @@
+"""The FastAPI application over a service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from adapters.group_commit import GroupCommit
+from adapters.http import problems
+from adapters.http.api import query_router
+from adapters.http.health import health_router
+from adapters.http.webhooks import WebhookEndpoint, webhook_route
+from adapters.service import Service, api_tokens, providers
+
+DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application. It starts and stops the service's runner with itself, and commits what was
+    taken before it stops."""
+    queue = GroupCommit(service.ledger.record)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start_runner()
+        yield
+        await queue.close()
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="order-ledger",
+        version=version("order-ledger"),
+        description=DESCRIPTION,
+        docs_url=None,  # the interactive pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    tokens = api_tokens(service.settings)
+    endpoint = WebhookEndpoint(providers(service.settings), queue, service.settings.body_bytes_max)
+    app.router.routes.append(webhook_route(endpoint))
+    app.include_router(query_router(service.queries, tokens))
+    app.include_router(health_router(service, tokens))
+    problems.install(app)
+    return app

@@ -1,0 +1,56 @@
+"""Health checks: alive, and ready to take deliveries."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from adapters.secrets import Tokens
+from adapters.service import PROJECTIONS, Service
+from adapters.storage.log import StorageUnavailable
+
+
+def health_router(service: Service, tokens: Tokens) -> APIRouter:
+    """The routes of the health checks. Details are for holders of an API token."""
+    router = APIRouter(prefix="/health", tags=["health"])
+    bearer = HTTPBearer(auto_error=False)
+
+    @router.get("/live")
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @router.get("/ready")
+    async def ready(
+        response: Response,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> dict[str, Any]:
+        """The database answers and the read models are kept; else 503."""
+        try:
+            details = await run_in_threadpool(_details, service)
+            is_ready = service.runner_is_alive
+        except StorageUnavailable:
+            details, is_ready = {}, False
+        if not is_ready:
+            response.status_code = 503
+        status = {"status": "ok" if is_ready else "unavailable"}
+        may_see = credentials is not None and tokens.match(credentials.credentials.encode())
+        return status | ({"details": details} if may_see else {})
+
+    return router
+
+
+def _details(service: Service) -> dict[str, Any]:
+    head = service.ledger.event_log.head()
+    parked = service.runner.parked
+    projections = {}
+    for projection in PROJECTIONS:
+        reached = service.views.checkpoint(projection.name)
+        poison = parked.get(projection.name)
+        projections[projection.name] = {
+            "position": str(reached) if reached else None,
+            "lag": (head.index if head else 0) - (reached.index if reached else 0),
+            "parked_at": str(poison.position) if poison else None,
+        }
+    return {"head": str(head) if head else None, "projections": projections}

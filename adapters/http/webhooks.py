@@ -1,0 +1,232 @@
+"""POST /webhooks/{provider}: authenticate, translate, record, and answer once it is on disk.
+
+A lean ASGI path inside the FastAPI application: the framework describes it in the OpenAPI document
+and routes to it, and nothing else stands between the server and the ledger.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import perf_counter
+
+import msgspec
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from adapters.group_commit import GroupCommit, Overloaded
+from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, problem_body
+from adapters.ledger import Delivery, Receipt
+from adapters.providers import Ignored, Provider, Unreadable
+from adapters.storage.log import StorageUnavailable, VersionConflict
+from domain.log import split_stream
+from domain.payment import Outcome
+
+log = logging.getLogger("order_ledger.deliveries")
+
+REFUSAL_LOG_SECONDS = 1.0  # a stranger may knock as often as he likes without filling the log
+
+
+class WebhookAnswer(BaseModel):
+    """What became of a delivery. `position` is that of the last event that it appended, for a
+    duplicate the original's, null where nothing was appended."""
+
+    outcome: Outcome
+    order_id: str | None
+    order_status: str | None
+    position: str | None
+
+
+class _Refused(Exception):
+    """The delivery is answered with a problem."""
+
+    def __init__(self, status: int, detail: str, retry: bool = False) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry = retry
+
+
+class WebhookEndpoint:
+    """The ASGI application behind the webhook route."""
+
+    def __init__(
+        self, providers: Mapping[str, Provider], queue: GroupCommit, body_bytes_max: int
+    ) -> None:
+        self._providers = providers
+        self._queue = queue
+        self._body_bytes_max = body_bytes_max
+        self._refusals = 0
+        self._refusals_logged_at = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one delivery."""
+        started = perf_counter()
+        name: str = scope["path_params"]["provider"]
+        try:
+            provider = self._providers.get(name)
+            if provider is None:
+                raise _Refused(404, "no provider of this name is configured")
+            body = await _read_body(scope, receive, self._body_bytes_max)
+            if not provider.authenticate(scope["headers"], body):
+                raise _Refused(401, "the credentials are wrong or missing")
+            receipt = await self._record(provider, body)
+        except _Refused as refusal:
+            self._log_refusal(name, refusal)
+            await _send_problem(send, refusal)
+            return
+        _log_delivery(name, receipt, len(body), perf_counter() - started)
+        await _send(send, 200, b"application/json", _answer(receipt))
+
+    async def _record(self, provider: Provider, body: bytes) -> Receipt:
+        try:
+            return await self._queue.submit(_translate(provider, body))
+        except Overloaded:
+            raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
+        except (StorageUnavailable, VersionConflict):
+            log.exception("a delivery could not be stored")
+            raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
+
+    def _log_refusal(self, provider: str, refusal: _Refused) -> None:
+        self._refusals += 1
+        now = perf_counter()
+        if now - self._refusals_logged_at < REFUSAL_LOG_SECONDS:
+            return
+        self._refusals_logged_at = now
+        log.warning(
+            "refused",
+            extra={
+                "provider": provider if provider in self._providers else None,
+                "status": refusal.status,
+                "reason": refusal.detail,
+                "refusals": self._refusals,
+            },
+        )
+
+
+def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
+    """The route: FastAPI documents the signature below, and the endpoint answers."""
+    problems = (401, 404, 413, 503)
+    route = APIRoute(
+        "/webhooks/{provider}",
+        receive_webhook,
+        methods=["POST"],
+        response_model=WebhookAnswer,
+        responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in problems},
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "security": [{"webhookToken": []}],
+        },
+        tags=["webhooks"],
+    )
+    route.app = endpoint
+    return route
+
+
+async def receive_webhook(provider: str) -> None:
+    """Take in a provider's webhook; the answer comes after the commit.
+
+    Everything authentic is answered 200, also what repeats or cannot be read: then the sender
+    has no reason to send again. `outcome` is one of recorded, duplicate, stale, conflict,
+    ignored, quarantined. Whatever is not 200 was not taken and may be sent again.
+    """
+    raise NotImplementedError(f"WebhookEndpoint answers for {provider}")
+
+
+def _translate(provider: Provider, body: bytes) -> Delivery:
+    received_at = datetime.now(UTC)
+    digest = hashlib.sha256(body).hexdigest()
+    outcome, reason, notice = Outcome.RECORDED, None, None
+    try:
+        told = provider.translate(body, digest, received_at)
+        if isinstance(told, Ignored):
+            outcome, reason = Outcome.IGNORED, told.reason
+        else:
+            notice = told
+    except Unreadable as unreadable:
+        outcome, reason = Outcome.QUARANTINED, str(unreadable)
+    except Exception as error:  # a defect of ours must not cost the shop its payment news
+        log.exception("the adapter of %s failed", provider.name)
+        outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
+    return Delivery(provider.name, received_at, body, digest, notice, outcome, reason)
+
+
+async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:
+    too_large = _Refused(413, f"a body has at most {size_max} bytes")
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > size_max:
+            raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Refused(400, "the connection was closed before the body was whole")
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > size_max:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _answer(receipt: Receipt) -> bytes:
+    order = receipt.order
+    return msgspec.json.encode(
+        {
+            "outcome": receipt.outcome.value,
+            "order_id": split_stream(order.id)[1] if order else None,
+            "order_status": order.status.value if order else None,
+            "position": str(receipt.position) if receipt.position else None,
+        }
+    )
+
+
+def _log_delivery(provider: str, receipt: Receipt, size: int, seconds: float) -> None:
+    log.info(
+        "delivery",
+        extra={
+            "provider": provider,
+            "outcome": receipt.outcome.value,
+            "position": str(receipt.position) if receipt.position else None,
+            "reason": receipt.reason,
+            "body_bytes": size,
+            "duration_ms": round(seconds * 1000, 2),
+        },
+    )
+
+
+async def _send_problem(send: Send, refusal: _Refused) -> None:
+    headers = []
+    if refusal.retry:
+        headers.append((b"retry-after", RETRY_AFTER_SECONDS.encode()))
+    if refusal.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    body = problem_body(refusal.status, refusal.detail)
+    await _send(send, refusal.status, MEDIA_TYPE.encode(), body, headers)
+
+
+async def _send(
+    send: Send,
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", str(len(body)).encode()),
+                *(headers or ()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

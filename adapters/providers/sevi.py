@@ -1,0 +1,169 @@
+"""Sevi (pay-later for shops in Kenya and Uganda): its order and transactions webhooks.
+
+Source of the formats: docs.sevi.io, "Webhook" (pages Order, Transactions and the older Order
+Payment). Authentication is the token of the webhook settings in the Authorization header. Neither
+webhook carries a delivery id or a time of the news, so a delivery is known by its body's digest.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from adapters.providers.base import Headers, Ignored, TokenInHeader, Translation, Unreadable
+from adapters.providers.reading import (
+    amount_at,
+    currency_at,
+    id_at,
+    object_at,
+    read_object,
+    word_at,
+)
+from domain.payment import Payment, PaymentNotice, PaymentStatus
+
+ORDER_WORDS: Mapping[str, PaymentStatus] = {
+    status.value: status for status in PaymentStatus if status is not PaymentStatus.UNRECOGNIZED
+}
+TRANSACTION_WORDS: Mapping[str, PaymentStatus] = {
+    "COMPLETED": PaymentStatus.PAID,
+    "PENDING": PaymentStatus.PENDING,
+    "FAILED": PaymentStatus.FAILED,
+}
+REFERENCES = ("referenceNumber", "platformReference", "platformId")
+ABOUT_AN_ORDER = frozenset({"ORDER", "INSTALLMENT"})
+UNPAID = frozenset({PaymentStatus.PENDING, PaymentStatus.PARTIALLY_PAID})
+
+JSON = dict[str, Any]
+
+
+class Sevi:
+    """The provider `sevi`; several live tokens at once allow a rotation."""
+
+    def __init__(self, name: str, store: str, tokens: Iterable[str]) -> None:
+        self.name = name
+        self.store = store
+        self._verifier = TokenInHeader(tokens)
+
+    def authenticate(self, headers: Headers, body: bytes) -> bool:
+        """Whether the Authorization header holds a live token."""
+        return self._verifier.verify(headers)
+
+    def translate(self, body: bytes, body_sha256: str, received_at: datetime) -> Translation:
+        """Read any of the documented shapes. Raises `Unreadable` for everything else."""
+        told = _read(read_object(body))
+        if isinstance(told, Ignored):
+            return told
+        return PaymentNotice(
+            store=self.store,
+            provider=self.name,
+            delivery_key=body_sha256,
+            received_at=received_at,
+            body_sha256=body_sha256,
+            body=body,
+            **told,
+        )
+
+    def sign(self, body: bytes) -> dict[str, str]:
+        """The Authorization header that Sevi would send."""
+        return self._verifier.sign()
+
+    def sample(self, order_id: str, status: str) -> bytes:
+        """An order webhook about an invented order."""
+        return (_SAMPLE % (json.dumps(order_id), json.dumps(status))).encode()
+
+
+def _read(data: JSON) -> JSON | Ignored:
+    """The fields of the notice that depend on the body's shape."""
+    if "paymentType" in data or "transactionType" in data:
+        return _read_transaction(data)
+    order = object_at(data, "order")
+    if order is not None:
+        words = _order_words(order) | _order_words(data)
+        return _read_order(order, _the_id({id_at(order, "id"), id_at(data, "orderId")}), words)
+    words = _order_words(data)
+    if words:
+        named = {id_at(data, "orderId")} - {None} or {id_at(data, "id")}
+        return _read_order(data, _the_id(named), words)
+    if object_at(data, "customer") is not None:
+        return Ignored("a customer's news names no order")
+    raise Unreadable("the body names neither an order's payment nor a transaction")
+
+
+def _read_order(order: JSON, order_id: str, words: set[str]) -> JSON:
+    if len(words) != 1:
+        raise Unreadable("order: one payment status is wanted, found none or several")
+    (word,) = words
+    currency = currency_at(order, "currency")
+    references = (id_at(order, key) for key in REFERENCES if order.get(key) != "")
+    return {
+        "order_id": order_id,
+        "references": tuple(dict.fromkeys(r for r in references if r is not None)),
+        "status": ORDER_WORDS.get(word, PaymentStatus.UNRECOGNIZED),
+        "raw_status": word,
+        "amount": amount_at(order, "amount", currency),
+        "currency": currency,
+    }
+
+
+def _order_words(order: JSON) -> set[str]:
+    """The payment status under each name that Sevi has given it; they must not disagree."""
+    words = set()
+    if "paymentStatus" in order:
+        words.add(word_at(order, "paymentStatus"))
+    if "orderPayment" in order:
+        payment = order["orderPayment"]
+        is_object = isinstance(payment, dict)
+        words.add(word_at(payment, "status") if is_object else word_at(order, "orderPayment"))
+    return words
+
+
+def _the_id(ids: set[str | None]) -> str:
+    named = ids - {None}
+    if len(named) != 1:
+        raise Unreadable("one order id is wanted, found none or several")
+    (order_id,) = named
+    assert order_id is not None
+    return order_id
+
+
+def _read_transaction(data: JSON) -> JSON | Ignored:
+    order = object_at(data, "order")
+    order_id = id_at(data, "orderId")
+    if order is None and order_id is None:
+        if data.get("paymentType") in ABOUT_AN_ORDER:
+            raise Unreadable("orderId: a transaction about an order names none")
+        return Ignored("a transaction without an order")
+    currency = currency_at(data, "currency")
+    word = word_at(data, "status")
+    ref = id_at(data, "id")
+    if ref is None:
+        raise Unreadable("id: a transaction has none")
+    status = TRANSACTION_WORDS.get(word, PaymentStatus.UNRECOGNIZED)
+    payment = Payment(ref=ref, status=status, amount=amount_at(data, "amount", currency))
+    if order is None:
+        told = {"order_id": order_id, "status": _lone_status(data, status), "raw_status": word}
+    else:
+        told = _read_order(order, _the_id({id_at(order, "id"), order_id}), _order_words(order))
+        if status is PaymentStatus.FAILED and told["status"] in UNPAID:
+            told |= {"status": PaymentStatus.FAILED, "raw_status": word}
+    return told | {"payment": payment, "currency": told.get("currency") or currency}
+
+
+def _lone_status(data: JSON, status: PaymentStatus) -> PaymentStatus:
+    """What a transaction says of an order whose own status did not come along.
+
+    One transaction may pay a part, so a completed one is no PAID.
+    """
+    if status is not PaymentStatus.PAID:
+        return status
+    pays = data.get("transactionType") == "CREDIT" and data.get("paymentType") in ABOUT_AN_ORDER
+    return PaymentStatus.PARTIALLY_PAID if pays else PaymentStatus.PENDING
+
+
+_SAMPLE = """{"order": {"id": %s, "referenceNumber": "ORD-204518",
+"platformReference": "SHOP-7731", "platformId": null, "status": "AWAITING_SHIPMENT",
+"paymentStatus": %s, "paymentMethod": "SEVI_PAY", "amount": 902.10, "currency": "KES",
+"name": "Two crates of mangoes", "phoneNumber": "+254700000000",
+"items": [{"id": "1", "name": "Mangoes, crate", "price": 451.05, "quantity": 2}],
+"createdAt": "2026-01-05T07:30:00.000Z"},
+"customer": {"name": "Amina Otieno", "reference": "C-17", "phoneNumbers": ["+254700000000"]}}"""

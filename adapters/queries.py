@@ -1,0 +1,294 @@
+"""What people ask of the ledger, answered from the read models, in the form that they see."""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters.ledger import OrderLedger
+from adapters.storage.sqlite_views import SQLiteViews
+from domain.log import Position, stream_of
+from domain.money import amount_text
+from projections.audit_history import HISTORY, HistoryRow
+from projections.model import Place, Row
+from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow, ReferenceRow
+
+PAGE_SIZE_MAX = 1000
+STREAM_PAGE_SIZE = 1000
+
+
+class OrderView(BaseModel):
+    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC."""
+
+    order_id: str
+    store: str
+    status: str
+    payment_status: str | None
+    review: str | None
+    amount: str | None
+    currency: str | None
+    references: list[str]
+    provider: str | None
+    delivered_at: datetime | None
+    updated_at: datetime
+    version: int
+    position: str
+
+
+class EventView(BaseModel):
+    """An event of an order's history. What its type does not have is null.
+
+    `caused_by` is the version of the news that it follows from, for a conflict the original's.
+    """
+
+    position: str
+    order_id: str
+    store: str
+    version: int
+    type: str
+    recorded_at: datetime
+    received_at: datetime | None
+    occurred_at: datetime | None
+    provider: str | None
+    payment_status: str | None
+    raw_status: str | None
+    amount: str | None
+    currency: str | None
+    payment_ref: str | None
+    payment_state: str | None
+    payment_amount: str | None
+    references: list[str]
+    delivery_key: str | None
+    body_sha256: str | None
+    disposition: str | None
+    stale: bool
+    caused_by: int | None
+    reason: str | None
+
+
+class HistoryView(BaseModel):
+    """Every event of one order, oldest first."""
+
+    order_id: str
+    store: str
+    events: list[EventView]
+
+
+class OrderPage(BaseModel):
+    """Orders in the order of (store, order_id); `next` is the `after` of the next page, or null."""
+
+    items: list[OrderView]
+    next: str | None
+
+
+class PaymentPage(BaseModel):
+    """Payment news in the order of the log; `next` is the `after` of the next page, or null."""
+
+    items: list[EventView]
+    next: str | None
+
+
+class AmbiguousReference(Exception):
+    """Several orders of the store carry this reference."""
+
+
+class BadCursor(ValueError):
+    """The cursor was not made by this service."""
+
+
+class PaymentFilter(BaseModel):
+    """Which payment news is wanted; `since` and `until` bound `recorded_at`, `until` excluded."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    status: str | None = None
+    provider: str | None = None
+    order_id: str | None = None
+    store: str | None = None
+
+
+class Queries:
+    """The read side. Every method blocks; call none on an event loop."""
+
+    def __init__(self, ledger: OrderLedger, views: SQLiteViews) -> None:
+        self._ledger = ledger
+        self._views = views
+
+    def checkpoint(self, projection: str) -> Position | None:
+        """How far a read model has come."""
+        return self._views.checkpoint(projection)
+
+    def find(self, store: str, name: str) -> str | None:
+        """The id of the order that has this id or, where none has, this reference.
+
+        Raises `AmbiguousReference` where several orders share the reference.
+        """
+        if self._views.rows(ORDERS, [(store, name)]):
+            return name
+        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
+        found = self._views.select(REFERENCES, clauses, (store, name))
+        if len(found) > 1:
+            raise AmbiguousReference
+        return found[0].order_id if found and isinstance(found[0], ReferenceRow) else None
+
+    def order(self, store: str, order_id: str) -> OrderView | None:
+        """An order now."""
+        rows = self._views.rows(ORDERS, [(store, order_id)])
+        return _order_view(rows[0]) if rows else None
+
+    def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
+        """An order as the ledger knew it at an instant of recording."""
+        rows: dict[Place, Row] = {}
+        for recorded in self._ledger.history(stream_of(store, order_id)):
+            if recorded.recorded_at > as_of:
+                break
+            for table, row in ORDER_STATUS.fold(rows, recorded):
+                rows[table, table.key_of(row)] = row
+        place = (ORDERS, (store, order_id))
+        return _order_view(rows[place]) if place in rows else None
+
+    def orders(
+        self,
+        *,
+        store: str | None = None,
+        status: str | None = None,
+        review_open: bool = False,
+        reference: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> OrderPage:
+        """A page of orders. Raises `BadCursor`."""
+        where, params = ["1 = 1"], []
+        if store is not None:
+            where.append('"store" = ?')
+            params.append(store)
+        if status is not None:
+            where.append('"status" = ?')
+            params.append(status)
+        if review_open:
+            where.append('"review" IS NOT NULL')
+        if reference is not None:
+            where.append(
+                '("order_id" = ? OR ("store", "order_id") IN '
+                f'(SELECT "store", "order_id" FROM {REFERENCES.name} WHERE "reference" = ?))'
+            )
+            params += [reference, reference]
+        if after is not None:
+            where.append('("store", "order_id") > (?, ?)')
+            params += _read_cursor(after)
+        clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit + 1:d}'
+        rows = self._views.select(ORDERS, clauses, params)
+        items = [_order_view(row) for row in rows[:limit]]
+        last = items[-1] if len(rows) > limit else None
+        return OrderPage(
+            items=items, next=_write_cursor(last.store, last.order_id) if last else None
+        )
+
+    def history(self, store: str, order_id: str) -> HistoryView | None:
+        """Every event of an order."""
+        clauses = 'WHERE "store" = ? AND "order_id" = ? ORDER BY "version"'
+        rows = self._views.select(HISTORY, clauses, (store, order_id))
+        if not rows:
+            return None
+        events = [_event_view(row) for row in rows]
+        return HistoryView(order_id=order_id, store=store, events=events)
+
+    def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
+        """A page of payment news. Raises `BadCursor`."""
+        rows = self._payment_rows(wanted, _read_position(after), limit + 1)
+        items = [_event_view(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return PaymentPage(items=items, next=items[-1].position if more else None)
+
+    def stream_payments(
+        self, wanted: PaymentFilter, after: str | None, limit: int | None
+    ) -> Iterator[EventView]:
+        """All the payment news there is, page by page, so that memory stays flat."""
+        position = _read_position(after)
+        left = limit
+        while left is None or left > 0:
+            size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
+            rows = self._payment_rows(wanted, position, size)
+            for row in rows:
+                yield _event_view(row)
+            if len(rows) < size:
+                return
+            last = rows[-1]
+            assert isinstance(last, HistoryRow)
+            position = Position(last.partition, last.idx)
+            left = None if left is None else left - len(rows)
+
+    def _payment_rows(
+        self, wanted: PaymentFilter, after: Position | None, limit: int
+    ) -> Sequence[Row]:
+        where, params = ['"payment_status" IS NOT NULL'], []
+        conditions: list[tuple[str, Any]] = [
+            ('"recorded_at" >= ?', wanted.since),
+            ('"recorded_at" < ?', wanted.until),
+            ('"payment_status" = ?', wanted.status),
+            ('"provider" = ?', wanted.provider),
+            ('"order_id" = ?', wanted.order_id),
+            ('"store" = ?', wanted.store),
+        ]
+        for condition, value in conditions:
+            if value is not None:
+                where.append(condition)
+                params.append(self._views.param(value))
+        if after is not None:
+            where.append('("partition", "idx") > (?, ?)')
+            params += [after.partition, after.index]
+        clauses = f'WHERE {" AND ".join(where)} ORDER BY "partition", "idx" LIMIT {limit:d}'
+        return self._views.select(HISTORY, clauses, params)
+
+
+def _order_view(row: Row) -> OrderView:
+    assert isinstance(row, OrderRow)
+    return OrderView(
+        order_id=row.order_id,
+        store=row.store,
+        status=row.status,
+        payment_status=row.payment_status,
+        review=row.review,
+        amount=amount_text(row.amount) if row.amount is not None else None,
+        currency=row.currency,
+        references=list(row.references),
+        provider=row.provider,
+        delivered_at=row.delivered_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        position=str(Position(row.partition, row.idx)),
+    )
+
+
+def _event_view(row: Row) -> EventView:
+    assert isinstance(row, HistoryRow)
+    values = row._asdict()
+    position = Position(values.pop("partition"), values.pop("idx"))
+    for name in ("amount", "payment_amount"):
+        values[name] = amount_text(values[name]) if values[name] is not None else None
+    return EventView(position=str(position), **values)
+
+
+def _read_position(text: str | None) -> Position | None:
+    try:
+        return None if text is None else Position.parse(text)
+    except ValueError as error:
+        raise BadCursor(str(error)) from None
+
+
+def _write_cursor(store: str, order_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([store, order_id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[str, str]:
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        store, order_id = json.loads(raw)
+    except ValueError:
+        raise BadCursor("after: not a cursor of this service") from None
+    if not isinstance(store, str) or not isinstance(order_id, str):
+        raise BadCursor("after: not a cursor of this service")
+    return store, order_id

@@ -1,0 +1,44 @@
+"""Secrets that the service makes for itself where none is configured, and how tokens compare."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkstemp
+
+
+def made_once(folder: Path, name: str) -> str:
+    """A token that is made on first use and kept in a file that only its owner can read."""
+    path = folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        # Written whole before it gets its name: two starting processes agree on one token.
+        descriptor, draft = mkstemp(dir=folder, prefix=f".{name}-")  # mode 0600
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        Path(draft).unlink()
+    return path.read_text().strip()
+
+
+class Tokens:
+    """Live tokens, to be compared with a given one in constant time."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = tuple(_digest(token.encode()) for token in tokens)
+
+    def match(self, given: bytes) -> bool:
+        """Whether this is a live token. Every live one is compared, as digests of equal length."""
+        digest = _digest(given)
+        matches = [hmac.compare_digest(digest, live) for live in self._digests]
+        return any(matches)
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

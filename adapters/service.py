@@ -1,0 +1,106 @@
+"""The service without its web server: the parts of a configured ledger, wired together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from adapters.ledger import OrderLedger
+from adapters.providers import Provider, make_provider
+from adapters.queries import Queries
+from adapters.secrets import Tokens, made_once
+from adapters.settings import Settings
+from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_log import SQLiteLog
+from adapters.storage.sqlite_views import SQLiteViews, open_views
+from projections.audit_history import AUDIT_HISTORY
+from projections.order_status import ORDER_STATUS
+from projections.runner import Runner
+
+PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Live tokens, and whether the service made them itself because none is configured."""
+
+    tokens: tuple[str, ...]
+    made_here: bool
+
+
+class Service:
+    """A ledger, its read models and the runner that keeps them, opened from settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        path = settings.database_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = SQLiteLog(Datastore(str(path), "FULL"))
+        log.create_table()
+        self.ledger = OrderLedger(log)
+        self.views: SQLiteViews = open_views(str(_views_path(path)), PROJECTIONS)
+        self.queries = Queries(self.ledger, self.views)
+        self.runner = Runner(self.ledger, self.views, PROJECTIONS)
+        log.wake(self.runner.wake)
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start_runner(self) -> None:
+        """Keep the read models up to date from now on, on a thread of their own."""
+        self._thread = Thread(target=self.runner.run, args=(self._stop,), name="projections")
+        self._thread.start()
+
+    @property
+    def runner_is_alive(self) -> bool:
+        """Whether the read models are being kept."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def close(self) -> None:
+        """Stop the runner and close the files."""
+        self._stop.set()
+        self.runner.wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.views.close()
+        self.ledger.close()
+
+
+def providers(settings: Settings) -> Mapping[str, Provider]:
+    """The configured providers by name, each with its live tokens."""
+    return {
+        name: make_provider(
+            configured.kind or name,
+            name,
+            configured.store,
+            webhook_credentials(settings, name).tokens,
+        )
+        for name, configured in settings.providers.items()
+    }
+
+
+def webhook_credentials(settings: Settings, provider: str) -> Credentials:
+    """A provider's webhook tokens; one is made and kept beside the ledger where none is set."""
+    configured = settings.providers[provider].tokens
+    if configured:
+        return Credentials(tuple(token.get_secret_value() for token in configured), False)
+    return Credentials((made_once(_secrets_folder(settings), f"webhook-token-{provider}"),), True)
+
+
+def api_credentials(settings: Settings) -> Credentials:
+    """The query API's tokens; one is made and kept beside the ledger where none is set."""
+    if settings.api_tokens:
+        return Credentials(tuple(t.get_secret_value() for t in settings.api_tokens), False)
+    return Credentials((made_once(_secrets_folder(settings), "api-token"),), True)
+
+
+def api_tokens(settings: Settings) -> Tokens:
+    """The query API's tokens, ready to compare."""
+    return Tokens(api_credentials(settings).tokens)
+
+
+def _secrets_folder(settings: Settings) -> Path:
+    return settings.database_path.parent
+
+
+def _views_path(ledger_path: Path) -> Path:
+    return ledger_path.with_name(f"{ledger_path.stem}-views{ledger_path.suffix}")

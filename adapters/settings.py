@@ -1,0 +1,161 @@
+"""The configuration: a TOML file, and environment variables over it."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from tomllib import TOMLDecodeError
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from adapters.providers import KINDS
+
+PREFIX = "ORDER_LEDGER_"
+CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
+CONFIG_FILE = "order-ledger.toml"
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+SQLITE = "sqlite:///"
+
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the message names each key and what to do."""
+
+
+class ProviderSettings(BaseModel):
+    """A `[providers.NAME]` table. Without tokens one is made and kept beside the ledger."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str | None = Field(None, description="what it speaks; its name where left out")
+    store: Name = Field("default", description="the store whose orders it speaks of")
+    tokens: tuple[SecretStr, ...] = Field(
+        (), description="live webhook tokens, the newest first; several allow a rotation"
+    )
+
+    @field_validator("tokens")
+    @classmethod
+    def _usable(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return usable_tokens(tokens)
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database_url: str = Field(
+        "sqlite:///var/ledger.db",
+        description="where the ledger is; relative to the folder it runs in",
+    )
+    host: str = Field("127.0.0.1", description="the address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
+    api_tokens: tuple[SecretStr, ...] = Field(
+        (), description="bearer tokens of the query API; without any, one is made and kept"
+    )
+    body_bytes_max: int = Field(
+        1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="larger webhook bodies are refused"
+    )
+    providers: dict[Name, ProviderSettings] = Field(
+        {"sevi": ProviderSettings()}, description="the providers, by the name in their URL"
+    )
+
+    @field_validator("api_tokens")
+    @classmethod
+    def _usable(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return usable_tokens(tokens)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(SQLITE) or len(url) == len(SQLITE):
+            raise ValueError("this release keeps its ledger in SQLite: write sqlite:///PATH")
+        return url
+
+    @field_validator("providers")
+    @classmethod
+    def _known_kinds(cls, providers: dict[str, ProviderSettings]) -> dict[str, ProviderSettings]:
+        for name, provider in providers.items():
+            kind = provider.kind or name
+            if kind not in KINDS:
+                known = ", ".join(KINDS)
+                raise ValueError(f"providers.{name}: no kind {kind!r}; set kind to one of: {known}")
+        return providers
+
+    @property
+    def database_path(self) -> Path:
+        """The file of the SQLite ledger. Secrets that were made lie beside it."""
+        return Path(self.database_url.removeprefix(SQLITE))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over file."""
+        file = TomlConfigSettingsSource(settings_cls, _config_file())
+        return init_settings, env_settings, file
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the configuration. Raises `ConfigurationError`."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
+    except SettingsError as error:
+        problems = [f"{error}: write lists as JSON, for example '[\"...\"]'"]
+    except TOMLDecodeError as error:
+        problems = [f"{_config_file()} is not TOML: {error}"]
+    raise ConfigurationError("\n".join(problems))
+
+
+def usable_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """The tokens, if each can be sent in a header. Raises `ValueError`, never naming one."""
+    for token in tokens:
+        text = token.get_secret_value()
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("a token is one or more printable ASCII characters without spaces")
+    return tokens
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named is None:
+        return Path(CONFIG_FILE)
+    if not Path(named).is_file():
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names no file: {named}")
+    return Path(named)
+
+
+def unknown_variables() -> list[str]:
+    """A line for each ORDER_LEDGER_ variable that is no setting: a typing error, most likely."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    lines = []
+    for variable in os.environ:
+        stem = variable.upper().partition("__")[0]
+        if not stem.startswith(PREFIX) or stem in known or stem.startswith(f"{PREFIX}TEST_"):
+            continue
+        close = get_close_matches(stem, known, n=1)
+        lines.append(f"{variable} is no setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return lines
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    parts = [str(part) for part in location]
+    variable = PREFIX + "__".join(parts).upper()
+    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {message}"

@@ -1,0 +1,106 @@
+"""How the columns of a read model are kept, by the type that its row class declares."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from adapters.storage.sqlite import from_microseconds, to_microseconds
+from domain.money import amount_text
+from projections.model import Row, Table
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A column's SQL type, and the ways in and out; None where the value goes as it is."""
+
+    sql: str
+    to_database: Convert | None = None
+    from_database: Convert | None = None
+
+
+def _tuple_of_texts(value: str) -> tuple[str, ...]:
+    return tuple(json.loads(value))
+
+
+KINDS: dict[object, Kind] = {
+    str: Kind("TEXT"),
+    int: Kind("BIGINT"),
+    bool: Kind("SMALLINT", int, bool),
+    datetime: Kind("BIGINT", to_microseconds, from_microseconds),
+    Decimal: Kind("TEXT", amount_text, Decimal),
+    tuple: Kind("TEXT", json.dumps, _tuple_of_texts),
+}
+
+
+@cache
+def kinds(table: Table) -> tuple[Kind, ...]:
+    """The kind of each column of a table, in order."""
+    hints = get_type_hints(table.row_type)
+    return tuple(KINDS[_plain(hints[column])] for column in table.columns)
+
+
+def _plain(hint: Any) -> object:
+    """The type without its `| None`, and without its parameters."""
+    if NoneType in get_args(hint):
+        (hint,) = (arg for arg in get_args(hint) if arg is not NoneType)
+    return get_origin(hint) or hint
+
+
+@cache
+def _converters(table: Table) -> tuple[tuple[Convert | None, ...], tuple[Convert | None, ...]]:
+    of_table = kinds(table)
+    return tuple(k.to_database for k in of_table), tuple(k.from_database for k in of_table)
+
+
+def to_database(table: Table, row: Row) -> list[Any]:
+    """A row's values as the database keeps them."""
+    ways, _ = _converters(table)
+    return [
+        value if way is None or value is None else way(value)
+        for way, value in zip(ways, row, strict=True)
+    ]
+
+
+def from_database(table: Table, values: Sequence[Any]) -> Row:
+    """The row that was kept as these values."""
+    _, ways = _converters(table)
+    row: Row = table.row_type(
+        *(
+            value if way is None or value is None else way(value)
+            for way, value in zip(ways, values, strict=True)
+        )
+    )
+    return row
+
+
+def create_statements(table: Table) -> list[str]:
+    """The statements that make a table and its indexes, in SQL that both databases read."""
+    columns = [f'"{c}" {k.sql}' for c, k in zip(table.columns, kinds(table), strict=True)]
+    body = f"{', '.join(columns)}, PRIMARY KEY ({_names(table.key)})"
+    statements = [f"CREATE TABLE IF NOT EXISTS {table.name} ({body})"]
+    for index in table.indexes:
+        name = f"{table.name}_by_{'_'.join(index)}"
+        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({_names(index)})")
+    return statements
+
+
+def upsert_statement(table: Table, placeholder: str) -> str:
+    """The statement that writes one row over whatever its key held before."""
+    updates = ", ".join(f'"{c}" = excluded."{c}"' for c in table.columns if c not in table.key)
+    action = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
+    return (
+        f"INSERT INTO {table.name} ({_names(table.columns)}) "
+        f"VALUES ({', '.join([placeholder] * len(table.columns))}) "
+        f"ON CONFLICT ({_names(table.key)}) {action}"
+    )
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)

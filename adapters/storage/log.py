@@ -1,0 +1,113 @@
+"""The contract of a log: what the ledger appends, and what projections and queries read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Event
+from typing import Any, NamedTuple, Protocol
+
+from eventsourcing.persistence import ApplicationRecorder, StoredEvent
+
+from domain.log import Position
+from domain.payment import Outcome
+
+PARTITION = 0  # the only one until the log is split; every position carries it
+
+
+class StorageUnavailable(Exception):
+    """The database cannot be reached or written just now; nothing was acknowledged."""
+
+
+class VersionConflict(Exception):
+    """Another writer appended to one of the batch's orders first; nothing was appended."""
+
+
+class StoredAt(NamedTuple):
+    """An event as stored, with its position in the log and the time of its append (UTC)."""
+
+    position: Position
+    recorded_at: datetime
+    event: StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One authentic delivery and the events that it appends: the unit of a batch.
+
+    `body` is None where the same bytes are kept already. A duplicate names where its original
+    stands: a `position` of the log, or the number of an earlier entry of the same batch.
+    """
+
+    provider: str
+    outcome: Outcome
+    received_at: datetime
+    body_sha256: str
+    stream: str | None = None
+    reason: str | None = None
+    body: bytes | None = field(default=None, repr=False)
+    events: Sequence[StoredEvent] = ()
+    position: Position | None = None
+    duplicate_of: int | None = None
+
+
+class DeliveryRow(NamedTuple):
+    """One row of the delivery log; times are UTC, `has_body` says whether it kept its body."""
+
+    id: int
+    received_at: datetime
+    recorded_at: datetime
+    provider: str
+    outcome: Outcome
+    position: Position | None
+    stream: str | None
+    body_sha256: str
+    reason: str | None
+    has_body: bool
+
+
+class EventLog(Protocol):
+    """Append in batches, read in order. Every method blocks; call none on an event loop."""
+
+    @property
+    def recorder(self) -> ApplicationRecorder:
+        """The library's view of the same log."""
+
+    def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
+        """The events of several orders in one query, each in the order of its versions."""
+
+    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+        """Append a batch in one transaction, durable on return.
+
+        Returns per entry the position of its last event, a duplicate's original's, or None.
+        Raises `VersionConflict` or `StorageUnavailable`; then nothing of the batch is stored.
+        """
+
+    def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
+        """The next events after a position, gapless and in order."""
+
+    def head(self) -> Position | None:
+        """The position of the newest event."""
+
+    def deliveries(
+        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """Rows of the delivery log, newest first, below an id."""
+
+    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
+        """One row of the delivery log and the body kept with it."""
+
+    def wake(self, event: Event) -> None:
+        """Set this threading event after every append of this process."""
+
+    def close(self) -> None:
+        """Release the connections."""
+
+
+def stored_event(row: Mapping[str, Any]) -> StoredEvent:
+    """The library's form of a row of the events table."""
+    return StoredEvent(
+        originator_id=row["originator_id"],
+        originator_version=row["originator_version"],
+        topic=row["topic"],
+        state=row["state"],
+    )

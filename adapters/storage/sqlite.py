@@ -1,0 +1,118 @@
+"""SQLite connections as both files of an embedded ledger need them, on the library's pool."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from eventsourcing import persistence
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+)
+
+BUSY_TIMEOUT_SECONDS = 5
+CACHED_STATEMENTS = 128
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+# FULL: a commit is on disk when it returns. NORMAL: a power cut may undo the last commits, but
+# never leaves half of one; enough for what can be made again.
+Durability = Literal["FULL", "NORMAL"]
+
+
+def to_microseconds(time: datetime) -> int:
+    """An aware time as whole microseconds since 1970-01-01 UTC, exactly."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """The aware UTC time of whole microseconds since 1970-01-01 UTC."""
+    return EPOCH + microseconds * MICROSECOND
+
+
+class Connection(SQLiteConnection):
+    """A connection whose writing transactions take the write lock at once.
+
+    A deferred one that reads before it writes fails as soon as another process wrote in between,
+    whatever the busy timeout.
+    """
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """A transaction; errors are the library's, so callers need not know the driver."""
+        with translated_errors():
+            self._sqlite_conn.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
+            try:
+                with self.cursor() as cursor:
+                    yield SQLiteCursor(cursor)
+                if commit:
+                    self.commit()
+            finally:
+                if self._sqlite_conn.in_transaction:
+                    self.rollback()
+
+    def run_script(self, sql: str) -> None:
+        """Run statements that create tables, in one transaction."""
+        with translated_errors():
+            try:
+                self._sqlite_conn.executescript(f"BEGIN IMMEDIATE;\n{sql}\nCOMMIT;")
+            finally:
+                if self._sqlite_conn.in_transaction:
+                    self.rollback()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn the driver's errors into the library's of the same name."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = type(error).__name__
+        raise getattr(persistence, name, persistence.PersistenceError)(error) from error
+
+
+class Pool(SQLiteConnectionPool):
+    """The library's pool with write-ahead log, an explicit durability and a statement cache."""
+
+    def __init__(self, db_name: str, durability: Durability) -> None:
+        self._durability = durability
+        super().__init__(db_name=db_name, lock_timeout=BUSY_TIMEOUT_SECONDS)
+
+    def _create_connection(self) -> Connection:
+        with translated_errors():
+            connection = sqlite3.connect(
+                self.db_name,
+                uri=self.db_name.startswith("file:"),
+                check_same_thread=False,
+                isolation_level=None,
+                cached_statements=CACHED_STATEMENTS,
+                timeout=BUSY_TIMEOUT_SECONDS,
+            )
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._durability}")
+        return Connection(connection, max_age=None)
+
+
+class Datastore(SQLiteDatastore):
+    """The library's datastore over our pool."""
+
+    def __init__(
+        self,
+        db_name: str,
+        durability: Durability,
+        originator_id_type: Literal["uuid", "text"] = "text",
+    ) -> None:
+        self.pool = Pool(db_name, durability)
+        self.single_row_tracking = True
+        self.originator_id_type = originator_id_type
+
+    def run_script(self, sql: str) -> None:
+        """Run statements that create tables, in one transaction."""
+        with self.get_connection(commit=True) as connection:
+            assert isinstance(connection, Connection)
+            connection.run_script(sql)

@@ -1,0 +1,362 @@
+"""The log in an SQLite file: append-only tables, one writer at a time, a commit is on disk."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import resources
+from itertools import groupby
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+from weakref import WeakSet
+
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    ListenNotifySubscription,
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Subscription,
+)
+from eventsourcing.sqlite import (
+    SQLiteApplicationRecorder,
+    SQLiteCursor,
+    SQLiteFactory,
+    SQLiteProcessRecorder,
+)
+
+from adapters.storage.log import (
+    PARTITION,
+    DeliveryRow,
+    LogEntry,
+    StorageUnavailable,
+    StoredAt,
+    VersionConflict,
+    stored_event,
+)
+from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
+from domain.log import Position
+from domain.payment import Outcome
+
+SCHEMA_VERSION = 1
+SUBSCRIPTION_POLL_SECONDS = 0.5  # another process's append does not wake us
+
+Clock = Callable[[], datetime]
+Row = Mapping[str, Any]
+
+
+def utc_now() -> datetime:
+    """The clock of the log: aware, UTC."""
+    return datetime.now(UTC)
+
+
+class SQLiteLog(SQLiteApplicationRecorder):
+    """The log of an embedded ledger, and the library's application recorder over the same table."""
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        events_table_name: str = "stored_events",
+        clock: Clock = utc_now,
+    ) -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self._clock = clock
+        self._listeners: WeakSet[Event] = WeakSet()
+        self._listeners_lock = Lock()
+
+    @property
+    def recorder(self) -> ApplicationRecorder:
+        """This same object, as the library knows it."""
+        return self
+
+    def create_table(self) -> None:
+        """Create what is missing. Raises `StorageUnavailable` for a file of another schema."""
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("PRAGMA user_version")
+            found = c.fetchone()[0]
+        if found not in (0, SCHEMA_VERSION):
+            raise StorageUnavailable(
+                f"the ledger file has schema {found}, this release reads {SCHEMA_VERSION}: "
+                "open it with the release that wrote it, or name another file"
+            )
+        schema = resources.files(__package__).joinpath("sqlite_log.sql").read_text()
+        assert isinstance(self.datastore, Datastore)
+        self.datastore.run_script(f"{schema}\nPRAGMA user_version = {SCHEMA_VERSION};")
+        super().create_table()  # for what subclasses add; its events table finds ours
+
+    # ------------------------------------------------------------------------------ our contract
+
+    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+        """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
+        with _unavailable():
+            try:
+                with self.datastore.transaction(commit=True) as c:
+                    positions = self._append(c, entries)
+            except IntegrityError as error:
+                raise VersionConflict(str(error)) from error
+        self._wake_listeners()
+        return positions
+
+    def _append(self, c: SQLiteCursor, entries: Sequence[LogEntry]) -> list[Position | None]:
+        last_idx, recorded_at = self._next_recording(c)
+        c.execute("SELECT max(id) FROM deliveries")
+        last_id = c.fetchone()[0] or 0
+        events: list[tuple[object, ...]] = []
+        deliveries: list[tuple[object, ...]] = []
+        bodies: list[tuple[object, ...]] = []
+        positions: list[Position | None] = []
+        for delivery_id, entry in enumerate(entries, last_id + 1):
+            for event in entry.events:
+                last_idx += 1
+                events.append(_event_row(last_idx, event, recorded_at, delivery_id))
+            position = entry.position
+            if entry.events:
+                position = Position(PARTITION, last_idx)
+            elif entry.duplicate_of is not None:
+                position = positions[entry.duplicate_of]
+            positions.append(position)
+            deliveries.append(_delivery_row(delivery_id, entry, recorded_at, position))
+            if entry.body is not None:
+                bodies.append((delivery_id, entry.body))
+        c.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", events)
+        c.executemany("INSERT INTO deliveries VALUES (?,?,?,?,?,?,?,?,?)", deliveries)
+        c.executemany("INSERT INTO bodies VALUES (?,?)", bodies)
+        return positions
+
+    def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
+        """The index of the newest event, and a recording time that is not before its own."""
+        c.execute("SELECT idx, recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1")
+        last = c.fetchone()
+        now = to_microseconds(self._clock())
+        return (last["idx"], max(now, last["recorded_at"])) if last else (0, now)
+
+    def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
+        """The events of several orders in one query (see `EventLog.load`)."""
+        with _unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT * FROM stored_events WHERE originator_id IN "
+                "(SELECT value FROM json_each(?)) ORDER BY originator_id, originator_version",
+                (json.dumps(list(streams)),),
+            )
+            rows = map(_stored_at, c.fetchall())
+            by_stream = groupby(rows, key=lambda at: str(at.event.originator_id))
+            return {stream: list(stored) for stream, stored in by_stream}
+
+    def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
+        """The next events after a position (see `EventLog.read`)."""
+        with _unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT * FROM stored_events WHERE idx > ? ORDER BY idx LIMIT ?",
+                (after.index if after else 0, limit),
+            )
+            return [_stored_at(row) for row in c.fetchall()]
+
+    def head(self) -> Position | None:
+        """The position of the newest event."""
+        with _unavailable():
+            last_idx = self.max_notification_id()
+        return Position(PARTITION, last_idx) if last_idx else None
+
+    def deliveries(
+        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
+        with _unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                f"{_SELECT_DELIVERIES} WHERE outcome IN (SELECT value FROM json_each(?)) "
+                "AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+                (json.dumps(outcomes), before, limit),
+            )
+            return [_delivery(row) for row in c.fetchall()]
+
+    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
+        """One row of the delivery log and the body kept with it."""
+        with _unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(f"{_SELECT_DELIVERIES} WHERE id = ?", (delivery_id,))
+            row = c.fetchone()
+            if row is None:
+                return None
+            c.execute("SELECT body FROM bodies WHERE delivery_id = ?", (delivery_id,))
+            body = c.fetchone()
+            return _delivery(row), body["body"] if body else None
+
+    def wake(self, event: Event) -> None:
+        """Set this threading event after every append of this process."""
+        with self._listeners_lock:
+            self._listeners.add(event)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.datastore.close()
+
+    def _wake_listeners(self) -> None:
+        with self._listeners_lock:
+            for event in self._listeners:
+                event.set()
+
+    # ----------------------------------------------------------------------------- the library's
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """Append events that no delivery brought, as the library's `Application.save` does."""
+        idxs = super().insert_events(stored_events, **kwargs)
+        self._wake_listeners()
+        return idxs
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
+    ) -> Sequence[int] | None:
+        last_idx, recorded_at = self._next_recording(c)
+        numbered = list(enumerate(stored_events, last_idx + 1))
+        rows = [_event_row(idx, event, recorded_at, None) for idx, event in numbered]
+        c.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", rows)
+        return [idx for idx, _ in numbered]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Events in the order of the log (see the library's `ApplicationRecorder`)."""
+        first = 0 if start is None else start + (0 if inclusive_of_start else 1)
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT * FROM stored_events WHERE idx >= ?1 AND (?2 IS NULL OR idx <= ?2) AND "
+                "(?3 = '[]' OR topic IN (SELECT value FROM json_each(?3))) ORDER BY idx LIMIT ?4",
+                (first, stop, json.dumps(list(topics)), limit),
+            )
+            return [
+                Notification(
+                    id=row["idx"],
+                    originator_id=self.convert_originator_id(row["originator_id"]),
+                    originator_version=row["originator_version"],
+                    topic=row["topic"],
+                    state=row["state"],
+                )
+                for row in c.fetchall()
+            ]
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Follow the log; what this process appends arrives at once, the rest by polling."""
+        return _Subscription(self, gt, topics)
+
+    def _max_notification_id(self, c: SQLiteCursor) -> int:
+        c.execute("SELECT max(idx) FROM stored_events")
+        idx: int = c.fetchone()[0]
+        return idx
+
+
+class _Subscription(ListenNotifySubscription[SQLiteLog]):
+    def __init__(self, log: SQLiteLog, gt: int | None, topics: Sequence[str]) -> None:
+        super().__init__(log, gt, topics)
+        log.wake(self._has_been_notified)
+
+    def _loop_on_pull(self) -> None:
+        try:
+            while not self._has_been_stopped:
+                self._pull()
+                self._has_been_notified.wait(SUBSCRIPTION_POLL_SECONDS)
+        except BaseException as error:
+            self._thread_error = self._thread_error or error
+            self.stop()
+
+
+class SQLiteProcessLog(SQLiteLog, SQLiteProcessRecorder):
+    """The log and the library's tracking in one file, for process applications."""
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        idxs = super()._insert_events(c, stored_events, **kwargs)
+        if kwargs.get("tracking") is not None:
+            self._insert_tracking(c, kwargs["tracking"])
+        return idxs
+
+
+class Factory(SQLiteFactory):
+    """The library's infrastructure factory over our recorders."""
+
+    application_recorder_class: type[SQLiteApplicationRecorder] = SQLiteLog
+    process_recorder_class: type[SQLiteProcessRecorder] = SQLiteProcessLog
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        stock = self.datastore
+        self.datastore = Datastore(stock.pool.db_name, "FULL", stock.originator_id_type)
+        stock.close()
+
+
+_SELECT_DELIVERIES = (
+    "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
+)
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except PersistenceError as error:
+        raise StorageUnavailable(str(error)) from error
+
+
+def _event_row(
+    idx: int, event: StoredEvent, recorded_at: int, delivery_id: int | None
+) -> tuple[object, ...]:
+    originator_id = event.originator_id
+    return (
+        idx,
+        originator_id.hex if isinstance(originator_id, UUID) else originator_id,
+        event.originator_version,
+        event.topic,
+        event.state,
+        recorded_at,
+        delivery_id,
+    )
+
+
+def _delivery_row(
+    delivery_id: int, entry: LogEntry, recorded_at: int, position: Position | None
+) -> tuple[object, ...]:
+    return (
+        delivery_id,
+        to_microseconds(entry.received_at),
+        recorded_at,
+        entry.provider,
+        entry.outcome.value,
+        position.index if position else None,
+        entry.stream,
+        entry.body_sha256,
+        entry.reason,
+    )
+
+
+def _stored_at(row: Row) -> StoredAt:
+    return StoredAt(
+        Position(PARTITION, row["idx"]),
+        from_microseconds(row["recorded_at"]),
+        stored_event(row),
+    )
+
+
+def _delivery(row: Row) -> DeliveryRow:
+    return DeliveryRow(
+        id=row["id"],
+        received_at=from_microseconds(row["received_at"]),
+        recorded_at=from_microseconds(row["recorded_at"]),
+        provider=row["provider"],
+        outcome=Outcome(row["outcome"]),
+        position=Position(PARTITION, row["idx"]) if row["idx"] else None,
+        stream=row["originator_id"],
+        body_sha256=row["body_sha256"],
+        reason=row["reason"],
+        has_body=bool(row["has_body"]),
+    )

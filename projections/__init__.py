@@ -1,0 +1,1 @@
+"""Read models: pure folds over the log, and the one runner that keeps them."""

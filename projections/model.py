@@ -1,0 +1,48 @@
+"""What a projection is: a name, a version, tables, and a pure fold from events to rows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.log import Recorded
+from domain.order import OrderEvent
+
+Row = tuple[Any, ...]  # a NamedTuple in practice: its fields are the table's columns
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of a read model. Its columns are the fields of a `NamedTuple` class, typed by their
+    annotations; the storage decides how each type is kept."""
+
+    name: str
+    row_type: Any
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        fields: tuple[str, ...] = self.row_type._fields
+        return fields
+
+    def key_of(self, row: Row) -> Key:
+        """The primary key of a row."""
+        return tuple(getattr(row, name) for name in self.key)
+
+
+Place = tuple[Table, Key]
+Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[tuple[Table, Row]]]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A read model. `fold` gets the rows that `reads` asked for, as they stand after the events
+    before, and returns the rows to write. A changed version means: make it anew from the log."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    reads: Callable[[Recorded[OrderEvent]], Iterable[Place]]
+    fold: Fold

@@ -1,0 +1,130 @@
+"""The read model `order_status`: every order as it stands now, and its references."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from domain.log import Recorded, split_stream
+from domain.order import (
+    TRANSITIONS,
+    Delivered,
+    Disposition,
+    OrderEvent,
+    OrderStatus,
+    PaymentFailed,
+    PaymentReceived,
+    ReviewRequired,
+    Then,
+)
+from projections.model import Place, Projection, Row, Table
+
+
+class OrderRow(NamedTuple):
+    """An order now. Times are UTC; `updated_at` and the position are those of its last event."""
+
+    store: str
+    order_id: str
+    version: int
+    provider: str | None
+    status: str
+    payment_status: str | None
+    review: str | None
+    amount: Decimal | None
+    currency: str | None
+    references: tuple[str, ...]
+    delivered_at: datetime | None
+    updated_at: datetime
+    partition: int
+    idx: int
+
+
+class ReferenceRow(NamedTuple):
+    """One name under which an order can be found."""
+
+    store: str
+    reference: str
+    order_id: str
+
+
+ORDERS = Table(
+    "order_status", OrderRow, ("store", "order_id"), (("status", "store", "order_id"), ("review",))
+)
+REFERENCES = Table(
+    "order_references", ReferenceRow, ("store", "reference", "order_id"), (("reference",),)
+)
+
+
+def reads(recorded: Recorded[OrderEvent]) -> Iterable[Place]:
+    """The fold needs the order as it was."""
+    return [(ORDERS, split_stream(recorded.event.originator_id))]
+
+
+def fold(rows: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Iterator[tuple[Table, Row]]:
+    """The order after one more event, and the references that are new."""
+    event = recorded.event
+    key = split_stream(event.originator_id)
+    before = rows.get((ORDERS, key))
+    row = _advance(before if isinstance(before, OrderRow) else _new(key, recorded), event)
+    yield (
+        ORDERS,
+        row._replace(
+            version=event.originator_version,
+            delivered_at=recorded.recorded_at if isinstance(event, Delivered) else row.delivered_at,
+            updated_at=recorded.recorded_at,
+            partition=recorded.position.partition,
+            idx=recorded.position.index,
+        ),
+    )
+    known = before.references if isinstance(before, OrderRow) else ()
+    for reference in row.references[len(known) :]:
+        yield REFERENCES, ReferenceRow(*key[:1], reference, key[1])
+
+
+def _new(key: tuple[str, str], recorded: Recorded[OrderEvent]) -> OrderRow:
+    return OrderRow(
+        store=key[0],
+        order_id=key[1],
+        version=0,
+        provider=None,
+        status=OrderStatus.AWAITING_PAYMENT.value,
+        payment_status=None,
+        review=None,
+        amount=None,
+        currency=None,
+        references=(),
+        delivered_at=None,
+        updated_at=recorded.recorded_at,
+        partition=recorded.position.partition,
+        idx=recorded.position.index,
+    )
+
+
+def _advance(row: OrderRow, event: OrderEvent) -> OrderRow:
+    match event:
+        case PaymentReceived() if row.provider in (None, event.provider):
+            return _take_in(row, event)
+        case Delivered():
+            return row._replace(status=OrderStatus.DELIVERED.value)
+        case PaymentFailed():
+            return row._replace(status=OrderStatus.PAYMENT_FAILED.value)
+        case ReviewRequired():
+            return row._replace(review=event.reason.value)
+    return row
+
+
+def _take_in(row: OrderRow, news: PaymentReceived) -> OrderRow:
+    applied = news.disposition is Disposition.APPLIED
+    awaits = applied and TRANSITIONS[news.status].before_paid is Then.AWAIT
+    tells_amount = news.amount is not None and (applied or row.amount is None)
+    return row._replace(
+        provider=news.provider,
+        status=OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
+        payment_status=news.status.value if applied else row.payment_status,
+        amount=news.amount if tells_amount else row.amount,
+        currency=news.currency if tells_amount or row.currency is None else row.currency,
+        references=tuple(dict.fromkeys(row.references + news.references)),
+    )
+
+
+ORDER_STATUS = Projection("order_status", 1, (ORDERS, REFERENCES), reads, fold)

@@ -1,0 +1,190 @@
+"""The one runner of all read models: batches, positions, and what happens when a fold fails."""
+
+import logging
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Protocol
+
+from domain.log import Position, Recorded
+from domain.order import OrderEvent
+from projections.model import Key, Place, Projection, Row, Table
+
+BATCH_SIZE_MAX = 1000
+POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
+RETRY_SECONDS_MAX = 30.0
+
+log = logging.getLogger("order_ledger.projections")
+
+
+class Source(Protocol):
+    """The log, as a runner reads it."""
+
+    def recorded(
+        self, after: Position | None, limit: int
+    ) -> tuple[Sequence[Recorded[OrderEvent]], "Poison | None"]:
+        """The next events after a position, up to the first that cannot be decoded."""
+
+
+class CheckpointMoved(Exception):
+    """Another runner advanced this projection; read its position again."""
+
+
+class Sink(Protocol):
+    """Where the rows of read models are kept, with the position up to which they are folded."""
+
+    def checkpoint(self, projection: str) -> Position | None:
+        """The position of the last event that the projection has taken in."""
+
+    def rows(self, table: Table, keys: Sequence[Key]) -> Iterable[Row]:
+        """The rows that exist under these keys."""
+
+    def write(
+        self,
+        projection: str,
+        since: Position | None,
+        upto: Position,
+        rows: Mapping[Table, Sequence[Row]],
+    ) -> None:
+        """Write rows and the new position in one transaction, or raise `CheckpointMoved`."""
+
+
+@dataclass(frozen=True)
+class Poison:
+    """An event that a projection cannot take in, and why."""
+
+    position: Position
+    event: str
+    error: str
+
+
+@dataclass
+class _Parked:
+    poison: Poison
+    retry_at: float
+    pause_seconds: float
+
+
+class Runner:
+    """Keeps read models up to date. Not thread-safe: one thread runs it, others may read `parked`.
+
+    Rows and position are written in one transaction, so a crash repeats nothing and loses nothing.
+    A poison event parks its projection alone, visibly, and is tried again with growing pauses.
+    """
+
+    def __init__(self, source: Source, sink: Sink, projections: Sequence[Projection]) -> None:
+        self.wake = Event()
+        self._source = source
+        self._sink = sink
+        self._projections = projections
+        self._parked: dict[str, _Parked] = {}
+
+    @property
+    def parked(self) -> dict[str, Poison]:
+        """The projections that stand still, and the event that each stands at."""
+        return {name: parked.poison for name, parked in list(self._parked.items())}
+
+    def run(self, stop: Event) -> None:
+        """Follow the log until told to stop; an unreachable database only makes it wait."""
+        while not stop.is_set():
+            self.wake.clear()
+            try:
+                self.catch_up(stop)
+            except Exception:
+                log.exception("projections wait: the database cannot be used")
+            self.wake.wait(POLL_SECONDS)
+
+    def catch_up(self, stop: Event | None = None) -> None:
+        """Take in every event that is there now."""
+        while self.step() and not (stop and stop.is_set()):
+            pass
+
+    def step(self) -> bool:
+        """Take in one batch; false where there was nothing to do."""
+        now = monotonic()
+        active = [p for p in self._projections if not self._is_parked(p, now)]
+        if not active:
+            return False
+        since = {p.name: self._sink.checkpoint(p.name) for p in active}
+        behind = min(since.values(), key=lambda position: (position is not None, position))
+        batch, poison = self._source.recorded(behind, BATCH_SIZE_MAX)
+        progress = False
+        for projection in active:
+            start = since[projection.name]
+            todo = [r for r in batch if start is None or r.position > start]
+            try:
+                progress |= self._take_in(projection, start, todo, poison)
+            except CheckpointMoved:
+                progress = True
+        return progress
+
+    def _take_in(
+        self,
+        projection: Projection,
+        since: Position | None,
+        batch: Sequence[Recorded[OrderEvent]],
+        poison: Poison | None,
+    ) -> bool:
+        rows = self._load(projection, batch)
+        changed: dict[Place, Row] = {}
+        upto = since
+        for recorded in batch:
+            try:
+                changes = list(projection.fold(rows, recorded))
+            except Exception:
+                name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
+                poison = Poison(recorded.position, name, traceback.format_exc())
+                break
+            for table, row in changes:
+                place = (table, table.key_of(row))
+                rows[place] = changed[place] = row
+            upto = recorded.position
+        if upto is not None and upto != since:
+            self._write(projection, since, upto, changed)
+            self._parked.pop(projection.name, None)
+        if poison is not None and (upto is None or poison.position > upto):
+            self._park(projection, poison)
+        return upto != since
+
+    def _load(
+        self, projection: Projection, batch: Sequence[Recorded[OrderEvent]]
+    ) -> dict[Place, Row]:
+        wanted: dict[Table, dict[Key, None]] = {}
+        for recorded in batch:
+            for table, key in projection.reads(recorded):
+                wanted.setdefault(table, {})[key] = None
+        return {
+            (table, table.key_of(row)): row
+            for table, keys in wanted.items()
+            for row in self._sink.rows(table, list(keys))
+        }
+
+    def _write(
+        self,
+        projection: Projection,
+        since: Position | None,
+        upto: Position,
+        changed: Mapping[Place, Row],
+    ) -> None:
+        by_table: dict[Table, list[Row]] = {}
+        for (table, _), row in changed.items():
+            by_table.setdefault(table, []).append(row)
+        self._sink.write(projection.name, since, upto, by_table)
+
+    def _is_parked(self, projection: Projection, now: float) -> bool:
+        parked = self._parked.get(projection.name)
+        return parked is not None and now < parked.retry_at
+
+    def _park(self, projection: Projection, poison: Poison) -> None:
+        before = self._parked.get(projection.name)
+        pause = min(before.pause_seconds * 2, RETRY_SECONDS_MAX) if before else POLL_SECONDS
+        self._parked[projection.name] = _Parked(poison, monotonic() + pause, pause)
+        if before is None or before.poison.position != poison.position:
+            log.error(
+                "projection %s is parked at %s: %s",
+                projection.name,
+                poison.position,
+                poison.error,
+            )
