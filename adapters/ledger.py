@@ -116,11 +116,6 @@ class OrderLedger(Application[str]):
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]
 
-    def close(self) -> None:
-        """Close the log."""
-        super().close()
-        self.event_log.close()
-
     def _load(self, deliveries: Sequence[Delivery]) -> Mapping[str, Sequence[StoredAt]]:
         notices = [delivery.notice for delivery in deliveries if delivery.notice]
         return self.event_log.load({stream_of(notice.store, notice.order_id) for notice in notices})

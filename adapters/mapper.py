@@ -60,6 +60,8 @@ class _Form:
 
     def _upcast(self, state_json: bytes) -> dict[str, Any]:
         raw = msgspec.json.decode(state_json)
+        if raw["v"] > self.version:
+            raise ValueError(f"its form {raw['v']} is newer than this release's {self.version}")
         for version in range(raw["v"], self.version):
             upcast: Callable[[dict[str, Any]], None] = getattr(
                 self.event_type, f"upcast_v{version}_v{version + 1}"

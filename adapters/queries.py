@@ -14,7 +14,7 @@ from domain.log import Position, stream_of
 from domain.money import amount_text
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
-from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow, ReferenceRow
+from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow
 
 PAGE_SIZE_MAX = 1000
 STREAM_PAGE_SIZE = 1000
@@ -132,7 +132,7 @@ class Queries:
         found = self._views.select(REFERENCES, clauses, (store, name))
         if len(found) > 1:
             raise AmbiguousReference
-        return found[0].order_id if found and isinstance(found[0], ReferenceRow) else None
+        return found[0].order_id if found else None
 
     def order(self, store: str, order_id: str) -> OrderView | None:
         """An order now."""
@@ -147,8 +147,8 @@ class Queries:
                 break
             for table, row in ORDER_STATUS.fold(rows, recorded):
                 rows[table, table.key_of(row)] = row
-        place = (ORDERS, (store, order_id))
-        return _order_view(rows[place]) if place in rows else None
+        found = rows.get((ORDERS, (store, order_id)))
+        return _order_view(found) if isinstance(found, OrderRow) else None
 
     def orders(
         self,
@@ -216,14 +216,12 @@ class Queries:
                 yield _event_view(row)
             if len(rows) < size:
                 return
-            last = rows[-1]
-            assert isinstance(last, HistoryRow)
-            position = Position(last.partition, last.idx)
+            position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
 
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
-    ) -> Sequence[Row]:
+    ) -> Sequence[HistoryRow]:
         where, params = ['"payment_status" IS NOT NULL'], []
         conditions: list[tuple[str, Any]] = [
             ('"recorded_at" >= ?', wanted.since),
@@ -244,8 +242,7 @@ class Queries:
         return self._views.select(HISTORY, clauses, params)
 
 
-def _order_view(row: Row) -> OrderView:
-    assert isinstance(row, OrderRow)
+def _order_view(row: OrderRow) -> OrderView:
     return OrderView(
         order_id=row.order_id,
         store=row.store,
@@ -263,8 +260,7 @@ def _order_view(row: Row) -> OrderView:
     )
 
 
-def _event_view(row: Row) -> EventView:
-    assert isinstance(row, HistoryRow)
+def _event_view(row: HistoryRow) -> EventView:
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):

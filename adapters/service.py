@@ -35,13 +35,13 @@ class Service:
         self.settings = settings
         path = settings.database_path
         path.parent.mkdir(parents=True, exist_ok=True)
-        log = SQLiteLog(Datastore(str(path), "FULL"))
-        log.create_table()
-        self.ledger = OrderLedger(log)
+        self._log = SQLiteLog(Datastore(str(path), "FULL"))
+        self._log.create_table()
+        self.ledger = OrderLedger(self._log)
         self.views: SQLiteViews = open_views(str(_views_path(path)), PROJECTIONS)
         self.queries = Queries(self.ledger, self.views)
         self.runner = Runner(self.ledger, self.views, PROJECTIONS)
-        log.wake(self.runner.wake)
+        self._log.wake(self.runner.wake)
         self._stop = Event()
         self._thread: Thread | None = None
 
@@ -63,6 +63,7 @@ class Service:
             self._thread.join()
         self.views.close()
         self.ledger.close()
+        self._log.close()
 
 
 def providers(settings: Settings) -> Mapping[str, Provider]:

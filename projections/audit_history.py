@@ -15,7 +15,7 @@ from domain.order import (
     PaymentReceived,
     ReviewRequired,
 )
-from projections.model import Place, Projection, Row, Table
+from projections.model import AnyTable, Place, Projection, Row, Table
 
 
 class HistoryRow(NamedTuple):
@@ -65,7 +65,7 @@ def reads(_: Recorded[OrderEvent]) -> tuple[Place, ...]:
     return ()
 
 
-def fold(_: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Iterator[tuple[Table, Row]]:
+def fold(_: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Iterator[tuple[AnyTable, Row]]:
     """The event as one row."""
     event = recorded.event
     store, order_id = split_stream(event.originator_id)

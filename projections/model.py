@@ -2,29 +2,30 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from domain.log import Recorded
 from domain.order import OrderEvent
 
 Row = tuple[Any, ...]  # a NamedTuple in practice: its fields are the table's columns
 Key = tuple[Any, ...]
+RowT = TypeVar("RowT", bound=Row)
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(Generic[RowT]):
     """A table of a read model. Its columns are the fields of a `NamedTuple` class, typed by their
     annotations; the storage decides how each type is kept."""
 
     name: str
-    row_type: Any
+    row_type: type[RowT]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
-        fields: tuple[str, ...] = self.row_type._fields
+        fields: tuple[str, ...] = self.row_type._fields  # type: ignore[attr-defined]
         return fields
 
     def key_of(self, row: Row) -> Key:
@@ -32,8 +33,9 @@ class Table:
         return tuple(getattr(row, name) for name in self.key)
 
 
-Place = tuple[Table, Key]
-Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[tuple[Table, Row]]]
+AnyTable = Table[Any]
+Place = tuple[AnyTable, Key]
+Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[tuple[AnyTable, Row]]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,6 @@ class Projection:
 
     name: str
     version: int
-    tables: tuple[Table, ...]
+    tables: tuple[AnyTable, ...]
     reads: Callable[[Recorded[OrderEvent]], Iterable[Place]]
     fold: Fold

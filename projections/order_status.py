@@ -17,7 +17,7 @@ from domain.order import (
     ReviewRequired,
     Then,
 )
-from projections.model import Place, Projection, Row, Table
+from projections.model import AnyTable, Place, Projection, Row, Table
 
 
 class OrderRow(NamedTuple):
@@ -60,7 +60,9 @@ def reads(recorded: Recorded[OrderEvent]) -> Iterable[Place]:
     return [(ORDERS, split_stream(recorded.event.originator_id))]
 
 
-def fold(rows: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Iterator[tuple[Table, Row]]:
+def fold(
+    rows: Mapping[Place, Row], recorded: Recorded[OrderEvent]
+) -> Iterator[tuple[AnyTable, Row]]:
     """The order after one more event, and the references that are new."""
     event = recorded.event
     key = split_stream(event.originator_id)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from domain.log import Position, Recorded
 from domain.order import OrderEvent
-from projections.model import Key, Place, Projection, Row, Table
+from projections.model import AnyTable, Key, Place, Projection, Row
 
 BATCH_SIZE_MAX = 1000
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
@@ -38,7 +38,7 @@ class Sink(Protocol):
     def checkpoint(self, projection: str) -> Position | None:
         """The position of the last event that the projection has taken in."""
 
-    def rows(self, table: Table, keys: Sequence[Key]) -> Iterable[Row]:
+    def rows(self, table: AnyTable, keys: Sequence[Key]) -> Iterable[Row]:
         """The rows that exist under these keys."""
 
     def write(
@@ -46,7 +46,7 @@ class Sink(Protocol):
         projection: str,
         since: Position | None,
         upto: Position,
-        rows: Mapping[Table, Sequence[Row]],
+        rows: Mapping[AnyTable, Sequence[Row]],
     ) -> None:
         """Write rows and the new position in one transaction, or raise `CheckpointMoved`."""
 
@@ -151,7 +151,7 @@ class Runner:
     def _load(
         self, projection: Projection, batch: Sequence[Recorded[OrderEvent]]
     ) -> dict[Place, Row]:
-        wanted: dict[Table, dict[Key, None]] = {}
+        wanted: dict[AnyTable, dict[Key, None]] = {}
         for recorded in batch:
             for table, key in projection.reads(recorded):
                 wanted.setdefault(table, {})[key] = None
@@ -168,7 +168,7 @@ class Runner:
         upto: Position,
         changed: Mapping[Place, Row],
     ) -> None:
-        by_table: dict[Table, list[Row]] = {}
+        by_table: dict[AnyTable, list[Row]] = {}
         for (table, _), row in changed.items():
             by_table.setdefault(table, []).append(row)
         self._sink.write(projection.name, since, upto, by_table)

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from adapters.storage.sqlite import from_microseconds, to_microseconds
 from domain.money import amount_text
-from projections.model import Row, Table
+from projections.model import AnyTable, Row, RowT, Table
 
 Convert = Callable[[Any], Any]
 
@@ -40,7 +40,7 @@ KINDS: dict[object, Kind] = {
 
 
 @cache
-def kinds(table: Table) -> tuple[Kind, ...]:
+def kinds(table: AnyTable) -> tuple[Kind, ...]:
     """The kind of each column of a table, in order."""
     hints = get_type_hints(table.row_type)
     return tuple(KINDS[_plain(hints[column])] for column in table.columns)
@@ -54,12 +54,12 @@ def _plain(hint: Any) -> object:
 
 
 @cache
-def _converters(table: Table) -> tuple[tuple[Convert | None, ...], tuple[Convert | None, ...]]:
+def _converters(table: AnyTable) -> tuple[tuple[Convert | None, ...], tuple[Convert | None, ...]]:
     of_table = kinds(table)
     return tuple(k.to_database for k in of_table), tuple(k.from_database for k in of_table)
 
 
-def to_database(table: Table, row: Row) -> list[Any]:
+def to_database(table: AnyTable, row: Row) -> list[Any]:
     """A row's values as the database keeps them."""
     ways, _ = _converters(table)
     return [
@@ -68,19 +68,18 @@ def to_database(table: Table, row: Row) -> list[Any]:
     ]
 
 
-def from_database(table: Table, values: Sequence[Any]) -> Row:
+def from_database(table: Table[RowT], values: Sequence[Any]) -> RowT:
     """The row that was kept as these values."""
     _, ways = _converters(table)
-    row: Row = table.row_type(
+    return table.row_type(
         *(
             value if way is None or value is None else way(value)
             for way, value in zip(ways, values, strict=True)
         )
     )
-    return row
 
 
-def create_statements(table: Table) -> list[str]:
+def create_statements(table: AnyTable) -> list[str]:
     """The statements that make a table and its indexes, in SQL that both databases read."""
     columns = [f'"{c}" {k.sql}' for c, k in zip(table.columns, kinds(table), strict=True)]
     body = f"{', '.join(columns)}, PRIMARY KEY ({_names(table.key)})"
@@ -91,7 +90,7 @@ def create_statements(table: Table) -> list[str]:
     return statements
 
 
-def upsert_statement(table: Table, placeholder: str) -> str:
+def upsert_statement(table: AnyTable, placeholder: str) -> str:
     """The statement that writes one row over whatever its key held before."""
     updates = ", ".join(f'"{c}" = excluded."{c}"' for c in table.columns if c not in table.key)
     action = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Literal
 
 from eventsourcing import persistence
@@ -83,6 +84,10 @@ class Pool(SQLiteConnectionPool):
         super().__init__(db_name=db_name, lock_timeout=BUSY_TIMEOUT_SECONDS)
 
     def _create_connection(self) -> Connection:
+        return self.open()
+
+    def open(self) -> Connection:
+        """A new connection that the pool does not count."""
         with translated_errors():
             connection = sqlite3.connect(
                 self.db_name,
@@ -99,7 +104,11 @@ class Pool(SQLiteConnectionPool):
 
 
 class Datastore(SQLiteDatastore):
-    """The library's datastore over our pool."""
+    """The library's datastore over our pool, with one connection of its own for writing.
+
+    Readers that take up the whole pool cannot keep the writer waiting, and a connection that could
+    not be opened leaves no lock behind.
+    """
 
     def __init__(
         self,
@@ -107,12 +116,35 @@ class Datastore(SQLiteDatastore):
         durability: Durability,
         originator_id_type: Literal["uuid", "text"] = "text",
     ) -> None:
-        self.pool = Pool(db_name, durability)
+        self.pool = pool = Pool(db_name, durability)
+        self._open = pool.open
         self.single_row_tracking = True
         self.originator_id_type = originator_id_type
+        self._write_lock = Lock()
+        self._writer: Connection | None = None
+
+    @contextmanager
+    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
+        """A connection to read with, or, one thread at a time, the one that writes."""
+        if not commit:
+            with super().get_connection(commit=False) as connection:
+                yield connection
+            return
+        with self._write_lock:
+            if self._writer is None:
+                self._writer = self._open()
+            yield self._writer
 
     def run_script(self, sql: str) -> None:
         """Run statements that create tables, in one transaction."""
         with self.get_connection(commit=True) as connection:
             assert isinstance(connection, Connection)
             connection.run_script(sql)
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        super().close()

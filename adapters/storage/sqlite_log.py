@@ -73,18 +73,19 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def create_table(self) -> None:
         """Create what is missing. Raises `StorageUnavailable` for a file of another schema."""
-        with self.datastore.transaction(commit=False) as c:
-            c.execute("PRAGMA user_version")
-            found = c.fetchone()[0]
-        if found not in (0, SCHEMA_VERSION):
-            raise StorageUnavailable(
-                f"the ledger file has schema {found}, this release reads {SCHEMA_VERSION}: "
-                "open it with the release that wrote it, or name another file"
-            )
-        schema = resources.files(__package__).joinpath("sqlite_log.sql").read_text()
-        assert isinstance(self.datastore, Datastore)
-        self.datastore.run_script(f"{schema}\nPRAGMA user_version = {SCHEMA_VERSION};")
-        super().create_table()  # for what subclasses add; its events table finds ours
+        with _unavailable():
+            with self.datastore.transaction(commit=False) as c:
+                c.execute("PRAGMA user_version")
+                found = c.fetchone()[0]
+            if found not in (0, SCHEMA_VERSION):
+                raise StorageUnavailable(
+                    f"the ledger file has schema {found}, this release reads {SCHEMA_VERSION}: "
+                    "open it with the release that wrote it, or name another file"
+                )
+            schema = resources.files(__package__).joinpath("sqlite_log.sql").read_text()
+            assert isinstance(self.datastore, Datastore)
+            self.datastore.run_script(f"{schema}\nPRAGMA user_version = {SCHEMA_VERSION};")
+            super().create_table()  # for what subclasses add; its events table finds ours
 
     # ------------------------------------------------------------------------------ our contract
 

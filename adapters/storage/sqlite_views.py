@@ -22,7 +22,7 @@ from adapters.storage.columns import (
 from adapters.storage.log import PARTITION, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from domain.log import Position
-from projections.model import Key, Projection, Row, Table
+from projections.model import AnyTable, Key, Projection, Row, RowT, Table
 from projections.runner import CheckpointMoved
 
 VERSIONS = (
@@ -67,7 +67,7 @@ class SQLiteViews(SQLiteTrackingRecorder):
             index = self.max_tracking_id(_name(projection))
         return None if index is None else Position(PARTITION, index)
 
-    def rows(self, table: Table, keys: Sequence[Key]) -> list[Row]:
+    def rows(self, table: Table[RowT], keys: Sequence[Key]) -> list[RowT]:
         """The rows that exist under these keys."""
         wanted = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(table.key)))
         names = ", ".join(f'"{column}"' for column in table.key)
@@ -77,7 +77,7 @@ class SQLiteViews(SQLiteTrackingRecorder):
             (json.dumps(keys),),
         )
 
-    def select(self, table: Table, clauses: str, params: Sequence[Any] = ()) -> list[Row]:
+    def select(self, table: Table[RowT], clauses: str, params: Sequence[Any] = ()) -> list[RowT]:
         """The rows of a table that the clauses choose."""
         columns = ", ".join(f't."{column}"' for column in table.columns)
         with self._unavailable(), self.datastore.transaction(commit=False) as c:
@@ -94,7 +94,7 @@ class SQLiteViews(SQLiteTrackingRecorder):
         projection: str,
         since: Position | None,
         upto: Position,
-        rows: Mapping[Table, Sequence[Row]],
+        rows: Mapping[AnyTable, Sequence[Row]],
     ) -> None:
         """Write rows and the new position in one transaction.
 

@@ -1,0 +1,156 @@
+"""The ledger: batches of deliveries, and the library's own ways to the same events."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from eventsourcing.application import AggregateNotFoundError
+from eventsourcing.persistence import IntegrityError, StoredEvent
+
+from adapters.ledger import Delivery, OrderLedger
+from adapters.storage.log import EventLog, LogEntry, VersionConflict
+from domain.log import Position
+from domain.order import Delivered, Order, OrderStatus, PaymentReceived, decide, project
+from domain.payment import Outcome, PaymentStatus
+from tests.contract.logs import FakeClock, sqlite_log
+from tests.notices import NOON, delivery, notice
+
+S = PaymentStatus
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with sqlite_log(tmp_path, FakeClock()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(log: EventLog) -> OrderLedger:
+    return OrderLedger(log)
+
+
+def test_a_batch_is_decided_in_order_each_delivery_seeing_those_before(ledger: OrderLedger) -> None:
+    pending, paid = notice(status=S.PENDING), notice(status=S.PAID)
+    late = notice(status=S.PENDING)
+    receipts = ledger.record([delivery(told) for told in (pending, paid, paid, late)])
+    assert [(r.outcome, str(r.position)) for r in receipts] == [
+        (Outcome.RECORDED, "0-1"),
+        (Outcome.RECORDED, "0-3"),
+        (Outcome.DUPLICATE, "0-3"),
+        (Outcome.STALE, "0-4"),
+    ]
+
+
+def test_a_duplicate_of_an_earlier_batch_has_the_originals_position(ledger: OrderLedger) -> None:
+    paid = delivery(notice())
+    ledger.record([paid])
+    ledger.record([delivery(notice(order_id="2"))])
+    (receipt,) = ledger.record([paid])
+    assert (receipt.outcome, receipt.position) == (Outcome.DUPLICATE, Position(0, 2))
+
+
+def test_every_delivery_leaves_a_row_and_only_new_bytes_leave_a_body(ledger: OrderLedger) -> None:
+    paid = delivery(notice(body=b"paid"))
+    ignored = Delivery("sevi", NOON, b"else", "ab" * 32, None, Outcome.IGNORED, "not ours")
+    ledger.record([paid, paid, ignored])
+    rows = ledger.event_log.deliveries(list(Outcome), None, 10)[::-1]
+    assert [(row.outcome, row.has_body) for row in rows] == [
+        (Outcome.RECORDED, True),
+        (Outcome.DUPLICATE, False),
+        (Outcome.IGNORED, True),
+    ]
+
+
+def test_a_duplicate_in_other_bytes_keeps_its_own_body(ledger: OrderLedger) -> None:
+    first, again = (notice(delivery_key="evt_1", body=body) for body in (b"one", b"two"))
+    ledger.record([delivery(first)])
+    (receipt,) = ledger.record([delivery(again)])
+    assert receipt.outcome is Outcome.DUPLICATE
+    (row,) = ledger.event_log.deliveries([Outcome.DUPLICATE], None, 1)
+    assert ledger.event_log.delivery(row.id) == (row, b"two")
+
+
+def test_orders_of_two_stores_with_one_id_are_two_orders(ledger: OrderLedger) -> None:
+    ledger.record([delivery(notice(store="kenya")), delivery(notice(store="uganda"))])
+    assert len(ledger.history("kenya/1")) == len(ledger.history("uganda/1")) == 2
+
+
+def test_news_of_a_damaged_order_is_quarantined_and_its_neighbours_are_recorded(
+    ledger: OrderLedger, log: EventLog
+) -> None:
+    ledger.record([delivery(notice("damaged", S.PENDING))])
+    forged = StoredEvent("default/damaged", 2, "Delivered", b'{"v":1,"caused_by":1}')
+    log.recorder.insert_events([forged])
+    good, bad = ledger.record([delivery(notice("good")), delivery(notice("damaged"))])
+    assert good.outcome is Outcome.RECORDED
+    assert bad.outcome is Outcome.QUARANTINED
+    assert "damaged order" in (bad.reason or "")
+
+
+def test_an_event_of_an_unknown_topic_quarantines_its_orders_news(
+    ledger: OrderLedger, log: EventLog
+) -> None:
+    log.recorder.insert_events([StoredEvent("default/1", 1, "FromTheFuture", b"{}")])
+    (receipt,) = ledger.record([delivery(notice())])
+    assert receipt.outcome is Outcome.QUARANTINED
+
+
+class _RacedLog:
+    """A log to which another writer appends just before our first try does."""
+
+    def __init__(self, log: EventLog, raced: Delivery) -> None:
+        self._log = log
+        self._raced: Delivery | None = raced
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._log, name)
+
+    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+        if self._raced is not None:
+            raced, self._raced = self._raced, None
+            OrderLedger(self._log).record([raced])
+        return self._log.append(entries)
+
+
+def test_where_another_writer_was_first_the_delivery_is_decided_anew(log: EventLog) -> None:
+    raced = OrderLedger(_RacedLog(log, delivery(notice())))  # type: ignore[arg-type]
+    (receipt,) = raced.record([delivery(notice())])
+    assert receipt.outcome is Outcome.RECORDED
+    types = [type(r.event) for r in raced.history("default/1")]
+    assert types == [PaymentReceived, Delivered, PaymentReceived], "one Delivered, not two"
+
+
+class _LostLog(_RacedLog):
+    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+        raise VersionConflict
+
+
+def test_a_conflict_that_does_not_end_is_told_and_stores_nothing(log: EventLog) -> None:
+    lost = OrderLedger(_LostLog(log, delivery(notice())))  # type: ignore[arg-type]
+    with pytest.raises(VersionConflict):
+        lost.record([delivery(notice())])
+    assert log.head() is None
+
+
+def test_the_librarys_repository_folds_an_order(ledger: OrderLedger) -> None:
+    ledger.record([delivery(notice())])
+    order = ledger.repository.get("default/1", projector_func=project)
+    assert isinstance(order, Order)
+    assert (order.status, order.version) == (OrderStatus.DELIVERED, 2)
+    with pytest.raises(AggregateNotFoundError):
+        ledger.repository.get("default/unknown", projector_func=project)
+
+
+def test_the_librarys_save_appends_events_and_guards_their_versions(ledger: OrderLedger) -> None:
+    events = decide(Order("default/1"), notice()).events
+    recordings = ledger.save(*events)
+    assert [recording.notification.id for recording in recordings] == [1, 2]
+    assert [r.event for r in ledger.history("default/1")] == list(events)
+    with pytest.raises(IntegrityError):
+        ledger.save(*events)
+
+
+def test_the_librarys_notification_log_reads_the_stream(ledger: OrderLedger) -> None:
+    ledger.record([delivery(notice())])
+    topics = [n.topic for n in ledger.notification_log.select(start=1, limit=10)]
+    assert topics == ["PaymentReceived", "Delivered"]

@@ -1,0 +1,193 @@
+"""The runner: exactly once, in step with positions, and never past an event that it cannot fold."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from adapters.ledger import OrderLedger
+from adapters.storage.log import StorageUnavailable
+from adapters.storage.sqlite_views import SQLiteViews, open_views
+from domain.log import Position
+from domain.order import Delivered
+from projections import runner as module
+from projections.audit_history import AUDIT_HISTORY, HISTORY
+from projections.model import Projection
+from projections.order_status import ORDER_STATUS, ORDERS
+from projections.runner import CheckpointMoved, Runner
+from tests.contract.logs import FakeClock, sqlite_log
+from tests.notices import delivery, notice
+
+PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[OrderLedger]:
+    with sqlite_log(tmp_path, FakeClock()) as log:
+        yield OrderLedger(log)
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Iterator[SQLiteViews]:
+    opened = open_views(str(tmp_path / "views.db"), PROJECTIONS)
+    yield opened
+    opened.close()
+
+
+def _record(ledger: OrderLedger, count: int) -> None:
+    ledger.record([delivery(notice(order_id=f"{n:04d}")) for n in range(count)])
+
+
+def _failing(projection: Projection, at: int) -> Projection:
+    """The projection with a fold that cannot take in the event at one position."""
+
+    def fold(rows, recorded):  # type: ignore[no-untyped-def]
+        if recorded.position.index == at:
+            raise ValueError("a bug in the fold")
+        return projection.fold(rows, recorded)
+
+    return replace(projection, fold=fold)
+
+
+def test_every_event_is_taken_in_once_across_batches(
+    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_SIZE_MAX", 7)
+    _record(ledger, 20)
+    Runner(ledger, views, PROJECTIONS).catch_up()
+    assert len(views.select(ORDERS, "")) == 20
+    assert [row.idx for row in views.select(HISTORY, "ORDER BY idx")] == list(range(1, 41))
+    assert views.checkpoint("order_status") == Position(0, 40)
+
+
+def test_a_runner_goes_on_where_another_stopped(ledger: OrderLedger, views: SQLiteViews) -> None:
+    _record(ledger, 3)
+    Runner(ledger, views, PROJECTIONS).catch_up()
+    _record(ledger, 5)
+    Runner(ledger, views, PROJECTIONS).catch_up()
+    assert len(views.select(HISTORY, "")) == len(ledger.recorded(None, 100)[0])
+
+
+def test_two_runners_at_once_take_every_event_in_once(
+    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_SIZE_MAX", 5)
+    _record(ledger, 50)
+    threads = [Thread(target=Runner(ledger, views, PROJECTIONS).catch_up) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row.idx for row in views.select(HISTORY, "ORDER BY idx")] == list(range(1, 101))
+
+
+def test_writing_from_a_position_that_moved_is_refused(views: SQLiteViews) -> None:
+    views.write("order_status", None, Position(0, 5), {})
+    with pytest.raises(CheckpointMoved):
+        views.write("order_status", None, Position(0, 6), {})
+    with pytest.raises(CheckpointMoved):
+        views.write("order_status", Position(0, 4), Position(0, 6), {})
+    assert views.checkpoint("order_status") == Position(0, 5)
+
+
+def test_a_poison_event_parks_its_projection_there_and_no_other(
+    ledger: OrderLedger, views: SQLiteViews
+) -> None:
+    _record(ledger, 5)
+    runner = Runner(ledger, views, (_failing(ORDER_STATUS, 4), AUDIT_HISTORY))
+    runner.catch_up()
+    assert views.checkpoint("order_status") == Position(0, 3), "everything before it is taken in"
+    assert views.checkpoint("audit_history") == Position(0, 10)
+    poison = runner.parked["order_status"]
+    assert poison.position == Position(0, 4)
+    assert "a bug in the fold" in poison.error
+    assert poison.event == "Delivered of default/0001"
+
+
+def test_after_the_fix_a_parked_projection_goes_on_by_itself(
+    ledger: OrderLedger, views: SQLiteViews
+) -> None:
+    _record(ledger, 5)
+    Runner(ledger, views, (_failing(ORDER_STATUS, 4),)).catch_up()
+    fixed = Runner(ledger, views, (ORDER_STATUS,))
+    fixed.catch_up()
+    assert fixed.parked == {}
+    assert views.checkpoint("order_status") == Position(0, 10)
+
+
+def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
+    ledger: OrderLedger, views: SQLiteViews
+) -> None:
+    _record(ledger, 1)
+    recorder = ledger.event_log.recorder
+    stored = recorder.select_events("default/0000")[1]
+    recorder.insert_events([replace(stored, originator_version=3, topic="FromTheFuture")])
+    runner = Runner(ledger, views, PROJECTIONS)
+    runner.catch_up()
+    assert set(runner.parked) == {"order_status", "audit_history"}
+    assert views.checkpoint("order_status") == Position(0, 2)
+
+
+def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, tmp_path: Path) -> None:
+    _record(ledger, 2)
+    path = str(tmp_path / "views.db")
+    views = open_views(path, PROJECTIONS)
+    Runner(ledger, views, PROJECTIONS).catch_up()
+    views.close()
+    views = open_views(path, (replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
+    assert views.checkpoint("order_status") is None
+    assert views.select(ORDERS, "") == []
+    assert views.checkpoint("audit_history") == Position(0, 4)
+    views.close()
+
+
+def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
+    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(ledger, views, PROJECTIONS)
+    ledger.event_log.wake(runner.wake)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    reached, stop, failures = Event(), Event(), iter([True, True, False])
+    checkpoint, write = views.checkpoint, views.write
+
+    def fails_at_first(name: str) -> Position | None:
+        if next(failures, False):
+            raise StorageUnavailable("gone for a moment")
+        return checkpoint(name)
+
+    def tells(*args: object) -> None:
+        write(*args)  # type: ignore[arg-type]
+        if checkpoint("audit_history") == Position(0, 2):
+            reached.set()
+
+    monkeypatch.setattr(views, "checkpoint", fails_at_first)
+    monkeypatch.setattr(views, "write", tells)
+    thread = Thread(target=runner.run, args=(stop,))
+    thread.start()
+    _record(ledger, 1)
+    assert reached.wait(10)
+    stop.set()
+    runner.wake.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_history_keeps_one_row_an_event_with_what_it_tells(
+    ledger: OrderLedger, views: SQLiteViews
+) -> None:
+    _record(ledger, 1)
+    Runner(ledger, views, PROJECTIONS).catch_up()
+    received, delivered = views.select(HISTORY, "ORDER BY idx")
+    assert (received.type, received.payment_status, received.disposition) == (
+        "PaymentReceived",
+        "PAID",
+        "applied",
+    )
+    assert str(received.amount) == "902.10"
+    assert (delivered.type, delivered.caused_by, delivered.provider) == (
+        Delivered.__name__,
+        1,
+        None,
+    )
