@@ -214,6 +214,7 @@ MONEY_WENT_BACK = frozenset({S.REFUNDED, S.PARTIALLY_REFUNDED, S.DISPUTED})
 # Another provider's word that no money moved is no reason to call a person.
 HARMLESS_FROM_ANOTHER = frozenset({S.PENDING, S.FAILED, S.CANCELLED, S.EXPIRED})
 STALE = frozenset({Then.STALE, Then.STALE_REVIEW, Then.STALE_REVIEW_IF_NEWER})
+UNAPPLIED = STALE | {Then.HOLD, Then.NOTE}
 
 # ---------------------------------------------------------------------------------------- evolve
 
@@ -244,42 +245,55 @@ def _advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
             return _take_in(order, event, deliveries)
         case Consequence():
             return _follow(order, event, deliveries)
-    raise ImpossibleHistory(f"{type(event).__name__} is no event of an order")
+    raise ImpossibleHistory(f"{_name(event)}: it is no event of an order")
 
 
 def _take_in(order: Order, news: News, deliveries: Deliveries) -> Order:
     key = (news.provider, news.delivery_key)
     known = deliveries.get(key, ())
     deliveries[key] = (*known, Known(news, news.originator_version))
-    order = replace(
+    changes: dict[str, Any] = {}
+    if isinstance(news, DeliveryConflicted):
+        original = known[0].news.originator_version if known else None
+        _require(news.original_version == original, news, "no original delivery has this key")
+    elif isinstance(news, PaymentReceived):
+        before = [k.news for k in known if isinstance(k.news, PaymentReceived)]
+        _require(all(_retells(news, n) for n in before), news, "recorded before")
+        if order.provider in (None, news.provider):
+            changes = _learn(order, news)
+        else:
+            applied = news.disposition is Disposition.APPLIED
+            _require(not applied, news, "another provider's news was applied")
+    return replace(
         order,
         version=news.originator_version,
         provider=order.provider or news.provider,
         last_news=news,
         deliveries=deliveries,
+        **changes,
     )
-    if isinstance(news, DeliveryConflicted):
-        original = known[0].news.originator_version if known else None
-        _require(news.original_version == original, news, "no original delivery has this key")
-        return order
-    assert isinstance(news, PaymentReceived)
-    before = [k.news for k in known if isinstance(k.news, PaymentReceived)]
-    retold = all(
-        n.status is S.UNRECOGNIZED is not news.status and n.body_sha256 == news.body_sha256
-        for n in before
-    )
-    _require(retold, news, "this delivery was recorded before")
-    if news.provider != order.provider:
-        _require(news.disposition is not Disposition.APPLIED, news, "another provider's news")
-        return order
+
+
+def _retells(news: News, earlier: News) -> bool:
+    """Whether this is the replay of a delivery whose word was not known, and is by now."""
+    same_bytes = news.body_sha256 == earlier.body_sha256
+    return same_bytes and earlier.status is S.UNRECOGNIZED is not news.status
+
+
+def _learn(order: Order, news: PaymentReceived) -> dict[str, Any]:
+    """What news of the order's own provider changes about it, by the name of the field."""
+    changes: dict[str, Any] = {}
     if news.disposition is Disposition.APPLIED:
         then = _rule(order, news.status)
-        _require(then not in STALE | {Then.HOLD, Then.NOTE}, news, "this news could not be applied")
-        status = OrderStatus.AWAITING_PAYMENT if then is Then.AWAIT else order.status
-        order = replace(order, payment_status=news.status, status=status)
+        _require(then not in UNAPPLIED, news, "this news could not be applied")
+        changes["payment_status"] = news.status
+        if then is Then.AWAIT:
+            changes["status"] = OrderStatus.AWAITING_PAYMENT
     if news.status is S.PAID:
-        order = replace(order, paid=_confirm(order.paid, news))
-    return replace(order, refunded=order.refunded or news.status in MONEY_WENT_BACK)
+        changes["paid"] = _confirm(order.paid, news)
+    elif news.status in MONEY_WENT_BACK:
+        changes["refunded"] = True
+    return changes
 
 
 def _confirm(paid: Confirmed | None, news: News) -> Confirmed:
@@ -293,25 +307,28 @@ def _confirm(paid: Confirmed | None, news: News) -> Confirmed:
 def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
     cause = order.last_news
     if cause is None or cause.originator_version != event.caused_by:
-        raise ImpossibleHistory(f"{_name(event)} does not follow the news that it names")
+        raise ImpossibleHistory(f"{_name(event)}: it does not follow the news that it names")
     key = (cause.provider, cause.delivery_key)
     *earlier, last = deliveries[key]
-    deliveries[key] = (*earlier, replace(last, last_version=event.originator_version))
-    order = replace(order, version=event.originator_version, deliveries=deliveries)
+    deliveries[key] = (*earlier, Known(last.news, event.originator_version))
     applied = isinstance(cause, PaymentReceived) and cause.disposition is Disposition.APPLIED
+    status, review = order.status, order.review
     match event:
         case Delivered():
             _require(applied and cause.status is S.PAID, event, "no PAID caused it")
-            _require(order.status is not OrderStatus.DELIVERED, event, "delivered twice")
-            return replace(order, status=OrderStatus.DELIVERED)
+            _require(status is not OrderStatus.DELIVERED, event, "delivered twice")
+            status = OrderStatus.DELIVERED
         case PaymentFailed():
             failed = TRANSITIONS[cause.status].before_paid is Then.FAIL
             _require(applied and failed, event, "no failure caused it")
-            _require(order.status is OrderStatus.AWAITING_PAYMENT, event, "it changes nothing")
-            return replace(order, status=OrderStatus.PAYMENT_FAILED)
+            _require(status is OrderStatus.AWAITING_PAYMENT, event, "it changes nothing")
+            status = OrderStatus.PAYMENT_FAILED
         case ReviewRequired():
-            return replace(order, review=event.reason)
-    raise ImpossibleHistory(f"{type(event).__name__} is no consequence")
+            review = event.reason
+        case _:
+            raise ImpossibleHistory(f"{_name(event)}: it is no consequence that is known")
+    version = event.originator_version
+    return replace(order, version=version, status=status, review=review, deliveries=deliveries)
 
 
 def _require(condition: bool, event: OrderEvent, problem: str) -> None:

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,22 @@ STOP_SECONDS = 20.0
 class RunningServer:
     """`order-ledger serve` on a free port, its ledger under a folder of the test's."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = ("--port", "0"),
+    ) -> None:
         self.folder = folder
         self._env = dict(env or {})
+        self._arguments = tuple(arguments)
         self.start()
 
     def start(self) -> None:
         """Start, and wait until it listens. The ledger of an earlier start goes on."""
         self._errors = (self.folder / "stderr.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "adapters.cli", "serve", "--port", "0"],
+            [sys.executable, "-m", "adapters.cli", "serve", *self._arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **self._env},
             stdout=subprocess.PIPE,
@@ -78,4 +84,7 @@ class RunningServer:
         for line in self.process.stdout:
             if match := re.search(r"listens on (http://\S+),", line):
                 return match[1]
+        self.process.wait(STOP_SECONDS)
+        self.process.stdout.close()
+        self._errors.close()
         raise AssertionError(f"the server did not start:\n{self.errors}")

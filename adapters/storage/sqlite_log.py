@@ -36,7 +36,12 @@ from adapters.storage.log import (
     VersionConflict,
     stored_event,
 )
-from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
+from adapters.storage.sqlite import (
+    Datastore,
+    from_microseconds,
+    insert_many,
+    to_microseconds,
+)
 from domain.log import Position
 from domain.payment import Outcome
 
@@ -121,9 +126,9 @@ class SQLiteLog(SQLiteApplicationRecorder):
             deliveries.append(_delivery_row(delivery_id, entry, recorded_at, position))
             if entry.body is not None:
                 bodies.append((delivery_id, entry.body))
-        c.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", events)
-        c.executemany("INSERT INTO deliveries VALUES (?,?,?,?,?,?,?,?,?)", deliveries)
-        c.executemany("INSERT INTO bodies VALUES (?,?)", bodies)
+        insert_many(c, "stored_events", events)
+        insert_many(c, "deliveries", deliveries)
+        insert_many(c, "bodies", bodies)
         return positions
 
     def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
@@ -213,7 +218,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
         last_idx, recorded_at = self._next_recording(c)
         numbered = list(enumerate(stored_events, last_idx + 1))
         rows = [_event_row(idx, event, recorded_at, None) for idx, event in numbered]
-        c.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", rows)
+        insert_many(c, "stored_events", rows)
         return [idx for idx, _ in numbered]
 
     def select_notifications(

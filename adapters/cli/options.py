@@ -1,0 +1,75 @@
+"""What the commands have in common on the command line: their options, and how help ends."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+LIMIT_MAX = 1000  # as in the HTTP API
+ID_MAX = 2**63 - 1
+EXIT_CODES = "Exit codes: 0 done; 1 failed or not found; 2 wrong usage or configuration."
+
+
+def group(about: str, epilog: str) -> typer.Typer:
+    """A group of commands: its help is plain text, and comes also where no command is given."""
+    return typer.Typer(
+        help=about,
+        epilog=epilog,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def ending(*examples: str) -> str:
+    """The end of a help text: examples to copy, and the exit codes."""
+    lines = ["\b", "Examples:", *(f"  order-ledger {example}" for example in examples)]
+    return "\n".join([*lines, "", EXIT_CODES])
+
+
+def instant(text: str) -> datetime:
+    """An RFC 3339 time that names its zone."""
+    try:
+        time = datetime.fromisoformat(text.upper())
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise typer.BadParameter(
+            "a time with its zone is wanted (RFC 3339), such as 2026-01-05T07:30:00Z"
+        )
+    return time
+
+
+def name(text: str) -> str:
+    """An id, reference or other name: 1 to 255 characters that UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("a text in UTF-8 is wanted") from None
+    if not 1 <= len(text) <= 255:
+        raise typer.BadParameter("a text of 1 to 255 characters is wanted")
+    return text
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")
+]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="Show at most so many.")
+]
+OrderName = Annotated[
+    str,
+    typer.Argument(
+        metavar="ORDER_ID", parser=name, help="Its id, or a reference that is its alone."
+    ),
+]
+OneStore = Annotated[
+    str,
+    typer.Option("--store", metavar="STORE", parser=name, help="The store that the order is of."),
+]
+AnyStore = Annotated[
+    str | None,
+    typer.Option("--store", metavar="STORE", parser=name, help="Only this store's."),
+]

@@ -1,0 +1,119 @@
+"""How the commands speak: tables for people, JSON for programs, errors in one line.
+
+What comes from outside is shown as it is: nothing in it is taken for markup, and what a terminal
+would obey instead of showing (control characters, marks that turn the direction of writing) is
+written out as an escape.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console, RenderableType
+
+WIDTH_OF_A_PIPE = 1000  # so that a line stays a line for grep
+STYLES = {
+    "DELIVERED": "green",
+    "PAID": "green",
+    "applied": "green",
+    "AWAITING_PAYMENT": "yellow",
+    "PAYMENT_FAILED": "red",
+    "held": "yellow",
+    "stale": "dim",
+    "noted": "dim",
+    "quarantined": "yellow",
+    "conflict": "yellow",
+}
+
+
+class Failed(Exception):
+    """The command could not do what it was asked; the message says why, and what helps."""
+
+
+def visible(text: str) -> str:
+    """The text with every character that has no shape of its own written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    typer.echo(f"order-ledger: {visible(message)}", err=True)
+
+
+def print_json(view: "BaseModel") -> None:
+    """A view as the HTTP API would send it."""
+    typer.echo(view.model_dump_json().encode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
+    """Rows under headings. None is an empty cell; known words have their colour."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        shown = [visible(cell or "") for cell in row]
+        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in shown))
+    _print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
+    """One fact a line, its name before it. None is shown as a dash."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        shown = "-" if fact is None else visible(fact)
+        table.add_row(name, Text(shown, STYLES.get(shown, "")))
+    _print(table)
+
+
+def print_text(text: str, style: str = "") -> None:
+    """A paragraph, wrapped to the terminal."""
+    from rich.text import Text
+
+    _print(Text(visible(text), style))
+
+
+def exact_time(time: datetime | None) -> str | None:
+    """A time to the microsecond, RFC 3339: fit for `--as-of`."""
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def short_time(time: datetime) -> str:
+    """A time to the second."""
+    return f"{time:%Y-%m-%d %H:%M:%SZ}"
+
+
+def money(amount: str | None, currency: str | None) -> str | None:
+    """An amount with its currency, as far as they are known."""
+    return " ".join(part for part in (amount, currency) if part) or None
+
+
+def _print(renderable: "RenderableType") -> None:
+    _console().print(renderable)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    fits_a_terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(
+        width=None if fits_a_terminal else WIDTH_OF_A_PIPE,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )

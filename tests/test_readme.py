@@ -1,0 +1,46 @@
+"""The README's generated part is what the code says, and what it names exists."""
+
+import re
+from pathlib import Path
+
+from domain.order import TRANSITIONS, Then
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PART = re.compile(r"(?<=<!-- transitions -->\n).*?(?=<!-- /transitions -->)", re.DOTALL)
+
+
+def transitions() -> str:
+    """The transition table as a diagram and a table, in Markdown."""
+    paying = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.AWAIT]
+    failing = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.FAIL]
+    delivering = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.DELIVER]
+    awaiting, failed, delivered = "AWAITING_PAYMENT", "PAYMENT_FAILED", "DELIVERED"
+    edges = [
+        (awaiting, failed, failing),
+        (failed, awaiting, paying),
+        (awaiting, delivered, delivering),
+        (failed, delivered, delivering),
+    ]
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {awaiting}"]
+    lines += [f"    {a} --> {b}: {', '.join(words)}" for a, b, words in edges]
+    lines += [f"    {delivered} --> [*]", "```", "", "| status | before a PAID | after it |"]
+    lines += ["| --- | --- | --- |"]
+    lines += [f"| {s} | {rule.before_paid} | {rule.after_paid} |" for s, rule in TRANSITIONS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_transition_table_is_the_codes_own() -> None:
+    found = PART.search(README.read_text())
+    assert found is not None
+    assert found[0] == transitions(), "run scripts/readme"
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    names = re.findall(r"`((?:tests|domain|docs|scripts)/[\w./-]+)`", README.read_text())
+    assert names
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+if __name__ == "__main__":
+    README.write_text(PART.sub(lambda _: transitions(), README.read_text()))
