@@ -1,42 +1,148 @@
-"""The command `order-ledger`: its sub-commands, and how their errors are told."""
+"""The command `order-ledger`: its sub-commands, and how their errors are told.
 
+Modules of commands import what they need when they run: help comes at once, and no command waits
+for the web server but `serve`.
+"""
+
+import io
 import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli.serve import serve
-from adapters.settings import ConfigurationError
-from adapters.storage.log import StorageUnavailable
+from adapters.cli import deliveries, orders, payments
+from adapters.cli.demo import demo
+from adapters.cli.options import ending, group
+from adapters.cli.output import Failed, complain
+from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
+from adapters.cli.send import send
 
+NAME = "order-ledger"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-app = typer.Typer(
-    name="order-ledger",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+ABOUT = """\
+An event-sourced ledger of order payments behind your payment provider's webhook.
+
+Reading commands open the ledger itself and need no server. The configuration is order-ledger.toml
+(or the file that ORDER_LEDGER_CONFIG names) with environment variables over it:
+ORDER_LEDGER_DATABASE_URL says where the ledger is.
+"""
+
+app = group(
+    ABOUT,
+    ending(
+        "demo                                 see an order's life in seconds",
+        "serve                                take in webhooks",
+        "send sevi --order-id 42              try the webhook out",
+        "orders history 42                    how did order 42 come where it is?",
+        "payments export > payments.csv       for the auditor",
+        "quarantine list                      what could not be read, and why",
+    ),
 )
 
 
-@app.callback()
-def about() -> None:
-    """An event-sourced ledger of order payments behind your payment provider's webhook."""
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{NAME} {version(NAME)}")
+        raise typer.Exit
 
 
-app.command()(serve)
+@app.callback(help=ABOUT)
+def about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
-def main() -> None:
-    """Run the command line. A problem that the user can mend is one message, not a traceback."""
+@app.command("serve", epilog=ending("serve", "serve --host 0.0.0.0 --port 8080"))
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST", show_default="the configured one", help="Address to listen on."
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            show_default="the configured one",
+            help="Port to listen on; 0 takes a free one.",
+        ),
+    ] = None,
+) -> None:
+    """Take in webhooks and answer queries until stopped.
+
+    At its start it prints the webhook URLs, the tokens that it made where none is configured, and
+    lines to try it out with.
+    """
+    from adapters.cli.serve import serve as run
+
+    run(host, port)
+
+
+app.command("demo", epilog=ending("demo"))(demo)
+app.command("send", epilog=SEND_EXAMPLES)(send)
+app.add_typer(orders.app, name="orders")
+app.add_typer(payments.app, name="payments")
+app.add_typer(deliveries.deliveries, name="deliveries")
+app.add_typer(deliveries.quarantine, name="quarantine")
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line. A problem that the user can mend is a line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # in a terminal without UTF-8
     try:
-        app()
-    except ConfigurationError as error:
-        _fail(f"configuration: {error}", EXIT_USAGE)
-    except StorageUnavailable as error:
-        _fail(f"storage: {error}", EXIT_FAILED)
+        code = app(args=args, prog_name=NAME, standalone_mode=False)
+    except typer.TyperException as error:
+        code = _tell_usage(error)
+    except Exception as error:
+        code = _tell(error)
+        if code is None:
+            raise
+    sys.exit(code or 0)
 
 
-def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"order-ledger: {message}\n")
-    raise SystemExit(code)
+def _tell_usage(error: typer.TyperException) -> int:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():  # a group without a command
+        typer.echo(message, err=True)
+    else:
+        path = context.command_path if context is not None else NAME
+        complain(f"{message} (see {path} --help)")
+    return error.exit_code
+
+
+def _tell(error: Exception) -> int | None:
+    """Say what went wrong; returns the exit code, or None for what nobody foresaw."""
+    from adapters.settings import ConfigurationError
+    from adapters.storage.log import StorageUnavailable
+
+    match error:
+        case Failed():
+            complain(str(error))
+        case ConfigurationError():
+            for line in str(error).splitlines():
+                complain(f"configuration: {line}")
+            return EXIT_USAGE
+        case StorageUnavailable():
+            complain(f"storage: {error}")
+        case OSError():
+            complain(f"{error.filename or 'output'}: {error.strerror or error}")
+        case _:
+            return None
+    return EXIT_FAILED

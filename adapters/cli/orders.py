@@ -1,0 +1,211 @@
+"""`order-ledger orders`: where orders stand, and how they came there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from adapters.cli.opening import opened
+from adapters.cli.options import (
+    AnyStore,
+    AsJson,
+    Limit,
+    OneStore,
+    OrderName,
+    ending,
+    group,
+    instant,
+    name,
+)
+from adapters.cli.output import (
+    Failed,
+    exact_time,
+    money,
+    print_facts,
+    print_json,
+    print_table,
+    print_text,
+    short_time,
+)
+from adapters.cli.timeline import print_timeline
+from domain.order import OrderStatus
+from projections.audit_history import AUDIT_HISTORY
+from projections.order_status import ORDER_STATUS
+
+if TYPE_CHECKING:
+    from adapters.queries import OrderPage, OrderView, Queries
+
+app = group(
+    "Where orders stand, and how they came there.",
+    ending("orders list --review open", "orders show 42", "orders history 42"),
+)
+
+
+@app.command(
+    "show",
+    epilog=ending(
+        "orders show 42",
+        "orders show ORD-204518 --store shop-2",
+        "orders show 42 --as-of 2026-01-05T07:30:00Z --json",
+    ),
+)
+def show(
+    order_id: OrderName,
+    store: OneStore = "default",
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME", parser=instant, help="As the ledger knew it then (RFC 3339, with zone)."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an order: its status, what was told of its payment, and whether it is under review."""
+    with _queries() as queries:
+        found = _find(queries, store, order_id)
+        if as_of is None:
+            order = queries.order(store, found)
+        else:
+            order = queries.order_as_of(store, found, as_of)
+    if order is None:
+        raise Failed(f"nothing was known of order {found} then")
+    if as_json:
+        print_json(order)
+    else:
+        print_facts(_facts(order))
+
+
+@app.command(
+    "list",
+    epilog=ending(
+        "orders list --status AWAITING_PAYMENT",
+        "orders list --review open --json",
+        "orders list --reference ORD-204518",
+    ),
+)
+def list_orders(
+    status: Annotated[
+        OrderStatus | None,
+        typer.Option(
+            metavar="STATUS",
+            case_sensitive=False,
+            help=f"Only orders that are {', '.join(OrderStatus)}.",
+        ),
+    ] = None,
+    review: Annotated[
+        Literal["open"] | None,
+        typer.Option(metavar="open", help="Only orders that a person has to look at."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", parser=name, help="Only orders of this reference, or this very id."
+        ),
+    ] = None,
+    store: AnyStore = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."),
+    ] = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List orders in the order of store and id, a page at a time."""
+    with _queries() as queries:
+        try:
+            page = queries.orders(
+                store=store,
+                status=status.value if status else None,
+                review_open=review == "open",
+                reference=reference,
+                after=after,
+                limit=limit,
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--after") from None
+    if as_json:
+        print_json(page)
+    else:
+        _print_page(page)
+
+
+@app.command("history", epilog=ending("orders history 42", "orders history 42 --json"))
+def history(order_id: OrderName, store: OneStore = "default", as_json: AsJson = False) -> None:
+    """Tell an order's life: each event with its position, when it was recorded, and its effect.
+
+    Told is what a provider said; the effect is what it did to the order. Nothing is ever left out:
+    what came too late or contradicts is there too, and says so.
+    """
+    with _queries(AUDIT_HISTORY.name) as queries:
+        found = _find(queries, store, order_id)
+        order, events = queries.order(store, found), queries.history(store, found)
+    if order is None or events is None:
+        raise Failed(f"the history of order {found} is not there yet")
+    if as_json:
+        print_json(events)
+    else:
+        print_timeline(order, events)
+
+
+@contextmanager
+def _queries(*more: str) -> Iterator["Queries"]:
+    with opened(ORDER_STATUS.name, *more) as service:
+        yield service.queries
+
+
+def _find(queries: "Queries", store: str, name: str) -> str:
+    from adapters.queries import AmbiguousReference
+
+    try:
+        found = queries.find(store, name)
+    except AmbiguousReference:
+        raise Failed(
+            f"several orders carry the reference {name}: "
+            f"order-ledger orders list --reference {name} --store {store}"
+        ) from None
+    if found is None:
+        raise Failed(f"no order of store {store} has the id or reference {name}")
+    return found
+
+
+def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
+    return [
+        ("Order", order.order_id),
+        ("Store", order.store),
+        ("Status", order.status),
+        ("Payment", order.payment_status),
+        ("Review", order.review),
+        ("Amount", money(order.amount, order.currency)),
+        ("References", ", ".join(order.references) or None),
+        ("Provider", order.provider),
+        ("Delivered", exact_time(order.delivered_at)),
+        ("Updated", exact_time(order.updated_at)),
+        ("Position", f"{order.position} (event {order.version} of the order)"),
+    ]
+
+
+def _print_page(page: "OrderPage") -> None:
+    if not page.items:
+        print_text("No orders.")
+        return
+    columns = ["Order", "Status", "Payment", "Review", "Amount", "Updated"]
+    rows = [
+        [
+            order.order_id,
+            order.status,
+            order.payment_status,
+            order.review,
+            money(order.amount, order.currency),
+            short_time(order.updated_at),
+        ]
+        for order in page.items
+    ]
+    if {order.store for order in page.items} != {"default"}:
+        columns.insert(0, "Store")
+        for row, order in zip(rows, page.items, strict=True):
+            row.insert(0, order.store)
+    print_table(columns, rows)
+    if page.next:
+        print_text(f"There are more: add --after {page.next}", "dim")

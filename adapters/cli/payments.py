@@ -1,0 +1,127 @@
+"""`order-ledger payments export`: payment news as a file, however much there is."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Annotated, Literal, TypeVar
+
+import typer
+
+from adapters.cli.opening import opened
+from adapters.cli.options import AnyStore, ending, group, instant, name
+from adapters.cli.output import complain
+from domain.payment import PaymentStatus
+from projections.audit_history import AUDIT_HISTORY
+
+Item = TypeVar("Item")
+
+EXAMPLES = ending(
+    "payments export > payments.csv",
+    "payments export --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z -o january.csv",
+    "payments export --status REFUNDED --format jsonl | jq .amount",
+)
+app = group("What the providers told, as a file.", EXAMPLES)
+
+
+@app.callback()
+def payments() -> None:
+    """What the providers told, as a file."""
+
+
+@app.command("export", epilog=EXAMPLES)
+def export(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", metavar="TIME", parser=instant, help="Recorded then or later (RFC 3339)."
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
+    ] = None,
+    status: Annotated[
+        PaymentStatus | None,
+        typer.Option(
+            metavar="STATUS",
+            case_sensitive=False,
+            help=f"Only news that says {', '.join(PaymentStatus)}.",
+        ),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="PROVIDER", parser=name, help="Only this provider's news.")
+    ] = None,
+    order_id: Annotated[
+        str | None, typer.Option(metavar="ORDER_ID", parser=name, help="Only news of this order.")
+    ] = None,
+    store: AnyStore = None,
+    form: Annotated[
+        Literal["csv", "jsonl"],
+        typer.Option("--format", metavar="FORMAT", help="csv, or jsonl: one JSON object a line."),
+    ] = "csv",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write there instead of to standard output."
+        ),
+    ] = None,
+) -> None:
+    """Export the payment news, one line for each, in the order in which it was recorded.
+
+    The lines are those of the HTTP API. Whoever adds money up counts each payment_ref of a
+    provider once, with its latest state and amount. A file gets its name once it is whole.
+    """
+    with opened(AUDIT_HISTORY.name) as service:
+        from adapters.exports import FORMATS
+        from adapters.queries import PaymentFilter
+
+        wanted = PaymentFilter(
+            since=since,
+            until=until,
+            status=status.value if status else None,
+            provider=provider,
+            order_id=order_id,
+            store=store,
+        )
+        events = _Counted(service.queries.stream_payments(wanted, None, None))
+        with _target(output) as file:
+            for line in FORMATS[form](events):
+                file.write(line.encode())
+            file.flush()
+    if output is not None:
+        complain(f"{events.count} payments written to {output}")
+
+
+class _Counted(Iterable[Item]):
+    """Items that were counted as they went by."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.count = 0
+        self._items = items
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            self.count += 1
+            yield item
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that replaces one of its name when it is whole."""
+    if output is None or str(output) == "-":
+        yield typer.get_binary_stream("stdout")
+        return
+    path = output.resolve()
+    if path.exists() and not path.is_file():  # a pipe or a device has no draft
+        with path.open("wb") as file:
+            yield file
+        return
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("xb") as file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

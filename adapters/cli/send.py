@@ -1,0 +1,203 @@
+"""`order-ledger send`: a webhook as the provider would send it, to a running server."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adapters.cli.opening import configured
+from adapters.cli.options import ending, name
+from adapters.cli.output import Failed, print_text
+
+if TYPE_CHECKING:
+    import httpx
+
+    from adapters.providers import Provider
+    from adapters.settings import Settings
+
+TIMEOUT_SECONDS = 30
+ANSWER_LENGTH_SHOWN = 300
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 # where a listener is reached
+MEANINGS: Mapping[str, str] = {
+    "recorded": "new, and on disk",
+    "duplicate": "seen before, nothing appended",
+    "stale": "kept, but not applied, since a PAID is known",
+    "conflict": "kept under review: it contradicts a known delivery",
+    "ignored": "kept, and no order's business",
+    "quarantined": "kept whole: it cannot be read or attributed",
+}
+EXAMPLES = ending(
+    "send sevi",
+    "send sevi --order-id 42 --status PENDING",
+    "send sevi --file body.json --url https://ledger.example.com --token TOKEN",
+    "quarantine show 7 --raw | order-ledger send sevi --file -",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said to a webhook."""
+
+    status: int
+    body: str
+
+    @property
+    def taken(self) -> bool:
+        """Whether the server answers for the delivery from now on."""
+        return self.status == HTTPStatus.OK
+
+    def in_words(self) -> str:
+        """The answer in a line that a person understands."""
+        told = _as_object(self.body)
+        if not self.taken:
+            shown = told.get("detail") or self.body.strip()[:ANSWER_LENGTH_SHOWN]
+            return f"{self.status} {_phrase(self.status)}: {shown}"
+        if "outcome" not in told:
+            return f"{self.status}: {self.body.strip()[:ANSWER_LENGTH_SHOWN]}"
+        words = f"{self.status} {told['outcome']} ({MEANINGS.get(told['outcome'], '?')})"
+        if told.get("order_id") is not None:
+            words += f": order {told['order_id']} is {told.get('order_status')}"
+        if told.get("position") is not None:
+            words += f", position {told['position']}"
+        return words
+
+
+def send(
+    provider: Annotated[
+        str,
+        typer.Argument(metavar="PROVIDER", parser=name, help="A configured provider, say sevi."),
+    ],
+    file: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Send these bytes; - reads standard input."
+        ),
+    ] = None,
+    order_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER_ID",
+            parser=name,
+            show_default="first-order",
+            help="The order of a sample in the provider's own shape.",
+        ),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATUS", parser=name, show_default="PAID", help="What the sample says of it."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            show_default="the configured host and port",
+            help="Where the server listens.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN", show_default="the configured one", help="The webhook's token."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the server's answer as it came.")
+    ] = False,
+) -> None:
+    """Send a signed webhook to a running server.
+
+    It is signed as the provider would sign it; without a file it is a sample. Sending the same twice is harmless: the second is a duplicate.
+    It exits with 0 where the server took the delivery (200), else with 1.
+    """
+    if file is not None and (order_id is not None or status is not None):
+        raise typer.BadParameter("a file says itself which order and status", param_hint="--file")
+    settings = configured()
+    sender = _sender(settings, provider, token)
+    if file is not None:
+        body = file.read()
+    else:
+        body = sender.sample(order_id or "first-order", status or "PAID")
+    answer = post(url or _configured_url(settings), sender, body)
+    if as_json:
+        typer.echo(answer.body.encode())
+    elif answer.taken:
+        print_text(answer.in_words())
+    else:
+        raise Failed(answer.in_words())
+    raise typer.Exit(0 if answer.taken else 1)
+
+
+def post(url: str, sender: "Provider", body: bytes, client: "httpx.Client | None" = None) -> Answer:
+    """Send a body as its provider would. Raises `Failed` where no answer comes."""
+    import httpx
+
+    headers = {"Content-Type": "application/json"} | sender.sign(body)
+    target = f"{url.rstrip('/')}/webhooks/{sender.name}"
+    try:
+        answered = (client or httpx).post(
+            target, content=body, headers=headers, timeout=TIMEOUT_SECONDS
+        )
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise typer.BadParameter(f"{error}", param_hint="--url") from None
+    except httpx.ConnectError as error:
+        raise Failed(
+            f"cannot reach {url} ({error}): start a server with `order-ledger serve`, "
+            "or name a running one with --url"
+        ) from None
+    except httpx.TransportError as error:
+        raise Failed(
+            f"no answer from {url} ({str(error) or type(error).__name__}): "
+            "the delivery may have been taken; sending it again is harmless"
+        ) from None
+    return Answer(answered.status_code, answered.text)
+
+
+def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider":
+    from pydantic import SecretStr
+
+    from adapters.providers import make_provider
+    from adapters.service import providers
+    from adapters.settings import usable_tokens
+
+    configured = settings.providers.get(provider)
+    if configured is None:
+        known = ", ".join(settings.providers)
+        raise typer.BadParameter(f"configured are: {known}", param_hint="PROVIDER")
+    if token is not None:
+        try:
+            usable_tokens((SecretStr(token),))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--token") from None
+        return make_provider(configured.kind or provider, provider, configured.store, [token])
+    made_here = settings.database_path.parent / f"webhook-token-{provider}"
+    if not configured.tokens and not made_here.is_file():
+        raise Failed(
+            f"no token of {provider} is known here: run this where the server runs, "
+            "or give the token with --token"
+        )
+    return providers(settings)[provider]
+
+
+def _configured_url(settings: "Settings") -> str:
+    host = EVERYWHERE.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{settings.port}"
+
+
+def _as_object(body: str) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

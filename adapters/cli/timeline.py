@@ -1,0 +1,73 @@
+"""An order's history as a person reads it: when what was told, and what it did."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from adapters.cli.output import money, print_table, print_text
+from domain.order import DeliveryConflicted, Disposition
+
+if TYPE_CHECKING:
+    from adapters.queries import EventView, HistoryView, OrderView
+
+COLUMNS = ("At", "Recorded (UTC)", "Event", "Told", "Effect")
+LEGEND: Mapping[str, str] = {
+    Disposition.STALE: "kept, but not applied, since a PAID is known",
+    Disposition.NOTED: "kept; it changes nothing",
+    Disposition.HELD: "kept, but not applied; the review decides",
+}
+
+
+def print_timeline(order: "OrderView", history: "HistoryView") -> None:
+    """Where the order stands, its events in the order of the log, and what the words mean."""
+    review = f", under review ({order.review})" if order.review else ""
+    print_text(f"Order {history.order_id} of store {history.store} is {order.status}{review}.")
+    print_text("")
+    print_table(COLUMNS, _rows(history.events))
+    met = {event.disposition for event in history.events}
+    legend = [f"{word}: {meaning}" for word, meaning in LEGEND.items() if word in met]
+    if legend:
+        print_text("")
+    for line in legend:
+        print_text(line, "dim")
+
+
+def _rows(events: Sequence["EventView"]) -> Iterator[Sequence[str | None]]:
+    """A row for each event, and one for each new day."""
+    positions = {event.version: event.position for event in events}
+    day = None
+    for event in events:
+        if event.recorded_at.date() != day:
+            day = event.recorded_at.date()
+            yield None, day.isoformat(), None, None, None
+        yield (
+            event.position,
+            f"{event.recorded_at:%H:%M:%S.%f}",
+            event.type,
+            _told(event),
+            _effect(event, positions),
+        )
+
+
+def _told(event: "EventView") -> str | None:
+    if event.payment_status is None:
+        return None
+    said = event.payment_status
+    if event.raw_status != event.payment_status:
+        said += f' ("{event.raw_status}")'
+    amount = money(event.amount, event.currency)
+    told = f"{event.provider}: {said}" + (f", {amount}" if amount else "")
+    if event.payment_ref is not None:
+        moved = money(event.payment_amount, event.currency)
+        told += f"; payment {event.payment_ref} {event.payment_state}"
+        told += f", {moved}" if moved else ""
+    return told
+
+
+def _effect(event: "EventView", positions: Mapping[int, str]) -> str | None:
+    if event.disposition is not None:
+        return event.disposition
+    cause = positions.get(event.caused_by or 0, "an event that is not shown")
+    if event.type == DeliveryConflicted.__name__:
+        return f"not applied: contradicts {cause}"
+    because = f"because of {cause}"
+    return f"{event.reason}, {because}" if event.reason else because
