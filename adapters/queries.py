@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters.ledger import OrderLedger
-from adapters.storage.sqlite_views import SQLiteViews
+from adapters.storage.views import Views
 from domain.log import Position, stream_of
 from domain.money import amount_text
 from projections.audit_history import HISTORY, HistoryRow
@@ -113,7 +113,7 @@ class PaymentFilter(BaseModel):
 class Queries:
     """The read side. Every method blocks; call none on an event loop."""
 
-    def __init__(self, ledger: OrderLedger, views: SQLiteViews) -> None:
+    def __init__(self, ledger: OrderLedger, views: Views) -> None:
         self._ledger = ledger
         self._views = views
 

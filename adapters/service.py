@@ -10,9 +10,7 @@ from adapters.providers import Provider, make_provider
 from adapters.queries import Queries
 from adapters.secrets import Tokens, made_once
 from adapters.settings import Settings
-from adapters.storage.sqlite import Datastore
-from adapters.storage.sqlite_log import SQLiteLog
-from adapters.storage.sqlite_views import SQLiteViews, open_views
+from adapters.storage.opening import open_storage
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
@@ -33,15 +31,12 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        path = settings.database_path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = SQLiteLog(Datastore(str(path), "FULL"))
-        self._log.create_table()
-        self.ledger = OrderLedger(self._log)
-        self.views: SQLiteViews = open_views(str(_views_path(path)), PROJECTIONS)
+        self._storage = open_storage(settings.database_url, PROJECTIONS)
+        self.ledger = OrderLedger(self._storage.log)
+        self.views = self._storage.views
         self.queries = Queries(self.ledger, self.views)
         self.runner = Runner(self.ledger, self.views, PROJECTIONS)
-        self._log.wake(self.runner.wake)
+        self._storage.log.wake(self.runner.wake)
         self._stop = Event()
         self._thread: Thread | None = None
 
@@ -61,9 +56,8 @@ class Service:
         self.runner.wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.views.close()
         self.ledger.close()
-        self._log.close()
+        self._storage.close()
 
 
 def providers(settings: Settings) -> Mapping[str, Provider]:
@@ -100,8 +94,4 @@ def api_tokens(settings: Settings) -> Tokens:
 
 
 def _secrets_folder(settings: Settings) -> Path:
-    return settings.database_path.parent
-
-
-def _views_path(ledger_path: Path) -> Path:
-    return ledger_path.with_name(f"{ledger_path.stem}-views{ledger_path.suffix}")
+    return settings.folder

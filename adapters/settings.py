@@ -16,12 +16,12 @@ from pydantic_settings import (
 )
 
 from adapters.providers import KINDS
+from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
 
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-SQLITE = "sqlite:///"
 
 Name = Annotated[str, Field(pattern=NAME)]
 
@@ -78,8 +78,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(SQLITE) or len(url) == len(SQLITE):
-            raise ValueError("this release keeps its ledger in SQLite: write sqlite:///PATH")
+        if not url.startswith((SQLITE, *POSTGRES)) or url == SQLITE:
+            raise ValueError("write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
         return url
 
     @field_validator("providers")
@@ -93,9 +93,14 @@ class Settings(BaseSettings):
         return providers
 
     @property
-    def database_path(self) -> Path:
-        """The file of the SQLite ledger. Secrets that were made lie beside it."""
-        return Path(self.database_url.removeprefix(SQLITE))
+    def database_path(self) -> Path | None:
+        """The file of the ledger, where it is one."""
+        return sqlite_path(self.database_url) if is_sqlite(self.database_url) else None
+
+    @property
+    def folder(self) -> Path:
+        """Where secrets that were made are kept: beside the ledger's file, else in `var`."""
+        return self.database_path.parent if self.database_path else Path("var")
 
     @classmethod
     def settings_customise_sources(

@@ -48,7 +48,11 @@ class Sink(Protocol):
         upto: Position,
         rows: Mapping[AnyTable, Sequence[Row]],
     ) -> None:
-        """Write rows and the new position in one transaction, or raise `CheckpointMoved`."""
+        """Write rows and the new position in one transaction, or raise `CheckpointMoved`. A
+        projection that was parked is so no more."""
+
+    def park(self, projection: str, poison: "Poison") -> None:
+        """Say at which event a projection stands still, and why."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class _Parked:
 
 
 class Runner:
-    """Keeps read models up to date. Not thread-safe: one thread runs it, others may read `parked`.
+    """Keeps read models up to date, on one thread.
 
     Rows and position are written in one transaction, so a crash repeats nothing and loses nothing.
     A poison event parks its projection alone, visibly, and is tried again with growing pauses.
@@ -80,11 +84,6 @@ class Runner:
         self._sink = sink
         self._projections = projections
         self._parked: dict[str, _Parked] = {}
-
-    @property
-    def parked(self) -> dict[str, Poison]:
-        """The projections that stand still, and the event that each stands at."""
-        return {name: parked.poison for name, parked in list(self._parked.items())}
 
     def run(self, stop: Event) -> None:
         """Follow the log until told to stop; an unreachable database only makes it wait."""
@@ -181,6 +180,7 @@ class Runner:
         before = self._parked.get(projection.name)
         pause = min(before.pause_seconds * 2, RETRY_SECONDS_MAX) if before else POLL_SECONDS
         self._parked[projection.name] = _Parked(poison, monotonic() + pause, pause)
+        self._sink.park(projection.name, poison)
         if before is None or before.poison.position != poison.position:
             log.error(
                 "projection %s is parked at %s: %s",

@@ -5,7 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
 from tests.servers import RunningServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database in PostgreSQL."""
+    with postgres.database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ def transitions() -> str:
     lines += [f"    {a} --> {b}: {', '.join(words)}" for a, b, words in edges]
     lines += [f"    {delivered} --> [*]", "```", "", "| status | before a PAID | after it |"]
     lines += ["| --- | --- | --- |"]
-    lines += [f"| {s} | {rule.before_paid} | {rule.after_paid} |" for s, rule in TRANSITIONS.items()]
+    rules = TRANSITIONS.items()
+    lines += [f"| {s} | {rule.before_paid} | {rule.after_paid} |" for s, rule in rules]
     return "\n".join(lines) + "\n"
 
 

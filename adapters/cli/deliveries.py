@@ -10,6 +10,7 @@ from adapters.cli.options import ID_MAX, AsJson, Limit, ending, group
 from adapters.cli.output import (
     Failed,
     exact_time,
+    print_blank,
     print_facts,
     print_json,
     print_table,
@@ -81,8 +82,10 @@ def show_delivery(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = F
 
 @quarantine.command("list", epilog=ending("quarantine list", "quarantine list --limit 10 --json"))
 def list_quarantine(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """List what was set aside and why, newest first: `quarantined` could not be read or
-    attributed, `ignored` was no order's business."""
+    """List what was set aside and why, newest first.
+
+    What is quarantined could not be read or attributed; what is ignored was no order's business.
+    """
     _list(SET_ASIDE, before, limit, as_json)
 
 
@@ -181,7 +184,7 @@ def _print_whole(delivery: "WholeDelivery") -> None:
             ("SHA-256", delivery.body_sha256),
         ]
     )
-    typer.echo("")
+    print_blank()
     if delivery.body is None:
         print_text("No body of its own: the same bytes are with an earlier delivery.", "dim")
     elif delivery.body_encoding == "base64":

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from adapters.cli.output import Failed, print_text
+from adapters.cli.output import Failed, print_blank, print_text
 from adapters.cli.send import Answer, post
 from adapters.cli.timeline import print_timeline
 
@@ -35,8 +35,9 @@ PREFIX = "ORDER_LEDGER_"
 def demo() -> None:
     """Watch an order's life on a server of its own.
 
-    It sends five webhooks over real HTTP and shows what the ledger remembers. The server listens on a free port, keeps its ledger in a temporary folder, reads no configuration, and
-    leaves nothing behind.
+    It sends five webhooks over real HTTP and shows what the ledger remembers. The server listens
+    on a free port, keeps its ledger in a temporary folder, reads no configuration, and leaves
+    nothing behind.
     """
     import httpx
 
@@ -51,11 +52,14 @@ def demo() -> None:
         _server(Path(folder), token, api_token) as url,
         httpx.Client(trust_env=False) as client,
     ):
-        print_text(f"A server on {url}, its ledger in {folder}. Sevi's webhooks, as they come:\n")
+        print_text(f"A server listens on {url}, its ledger is in {folder}.")
+        print_text("Webhooks come in, and it answers:")
+        print_blank()
         last = _send_all(url, sevi, stranger, client)
-        print_text("\nWhat the ledger remembers, read with min_position:\n")
+        print_blank()
         _print_order(url, api_token, last, client)
-    print_text("\nThe server is stopped and its folder removed. Your own: order-ledger serve")
+    print_blank()
+    print_text("The server is stopped, its folder removed. Start your own: order-ledger serve")
 
 
 def _send_all(url: str, sevi: "Provider", stranger: "Provider", client: "httpx.Client") -> str:
@@ -65,13 +69,14 @@ def _send_all(url: str, sevi: "Provider", stranger: "Provider", client: "httpx.C
         ("PENDING", sevi, pending),
         ("PAID", sevi, paid),
         ("the same PAID again", sevi, paid),
-        ("a forged PAID", stranger, sevi.sample("demo-2", "PAID")),
-        ("a PENDING too late", sevi, pending + b"\n"),  # other bytes: news, no duplicate
+        ("a PAID with a token that is not ours", stranger, sevi.sample("demo-2", "PAID")),
+        ("a PENDING that comes too late", sevi, pending + b"\n"),  # other bytes: news, no duplicate
     ]
     answers: list[Answer] = []
     for number, (what, sender, body) in enumerate(steps, 1):
         answers.append(post(url, sender, body, client))
-        print_text(f"  {number}. {what:20} {answers[-1].in_words()}")
+        print_text(f"{number}. {what}", indent=2)
+        print_text(answers[-1].in_words(), indent=5)
     position: str = json.loads(answers[-1].body)["position"]
     return position
 

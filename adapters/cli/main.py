@@ -23,7 +23,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 ABOUT = """\
-An event-sourced ledger of order payments behind your payment provider's webhook.
+An event-sourced ledger of order payments behind your provider's webhook.
 
 Reading commands open the ledger itself and need no server. The configuration is order-ledger.toml
 (or the file that ORDER_LEDGER_CONFIG names) with environment variables over it:

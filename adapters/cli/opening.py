@@ -34,9 +34,10 @@ def opened(*projections: str) -> Iterator["Service"]:
     from adapters.settings import ConfigurationError
 
     settings = configured()
-    if not settings.database_path.is_file():
+    path = settings.database_path
+    if path is not None and not path.is_file():
         raise ConfigurationError(
-            f"there is no ledger at {settings.database_path.absolute()}: run this where the server "
+            f"there is no ledger at {path.absolute()}: run this where the server "
             "runs, or set ORDER_LEDGER_DATABASE_URL to its ledger (sqlite:///PATH)"
         )
     # What stands still is told below, in a line instead of the traceback that a server logs.
@@ -45,7 +46,7 @@ def opened(*projections: str) -> Iterator["Service"]:
     try:
         if projections:
             service.runner.catch_up()
-        standing = {n: p for n, p in service.runner.parked.items() if n in projections}
+        standing = {n: p for n, p in service.views.parked().items() if n in projections}
         for name, poison in standing.items():
             complain(f"{name} stands still before {poison.event} at {poison.position}")
         yield service

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -62,19 +63,19 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an order: its status, what was told of its payment, and whether it is under review."""
+    """Show an order: its status, its payment, and whether it is under review."""
     with _queries() as queries:
         found = _find(queries, store, order_id)
         if as_of is None:
             order = queries.order(store, found)
         else:
             order = queries.order_as_of(store, found, as_of)
-    if order is None:
-        raise Failed(f"nothing was known of order {found} then")
-    if as_json:
-        print_json(order)
-    else:
-        print_facts(_facts(order))
+        if order is None:
+            raise Failed(f"nothing was known of order {found} then")
+        if as_json:
+            print_json(order)
+        else:
+            print_facts(_facts(order))
 
 
 @app.command(
@@ -113,6 +114,8 @@ def list_orders(
     as_json: AsJson = False,
 ) -> None:
     """List orders in the order of store and id, a page at a time."""
+    from adapters.queries import BadCursor
+
     with _queries() as queries:
         try:
             page = queries.orders(
@@ -123,30 +126,31 @@ def list_orders(
                 after=after,
                 limit=limit,
             )
-        except ValueError as error:
+        except BadCursor as error:
             raise typer.BadParameter(str(error), param_hint="--after") from None
-    if as_json:
-        print_json(page)
-    else:
-        _print_page(page)
+        if as_json:
+            print_json(page)
+        else:
+            _print_page(page)
 
 
 @app.command("history", epilog=ending("orders history 42", "orders history 42 --json"))
 def history(order_id: OrderName, store: OneStore = "default", as_json: AsJson = False) -> None:
-    """Tell an order's life: each event with its position, when it was recorded, and its effect.
+    """Tell an order's life: what was told when, and what it did.
 
-    Told is what a provider said; the effect is what it did to the order. Nothing is ever left out:
-    what came too late or contradicts is there too, and says so.
+    Each event has its position in the log (At), the time of its recording, what the provider said
+    (Told), and what that did to the order (Effect). Nothing is left out: what came too late or
+    contradicts is there too, and says so.
     """
     with _queries(AUDIT_HISTORY.name) as queries:
         found = _find(queries, store, order_id)
         order, events = queries.order(store, found), queries.history(store, found)
-    if order is None or events is None:
-        raise Failed(f"the history of order {found} is not there yet")
-    if as_json:
-        print_json(events)
-    else:
-        print_timeline(order, events)
+        if order is None or events is None:
+            raise Failed(f"the history of order {found} is not there yet")
+        if as_json:
+            print_json(events)
+        else:
+            print_timeline(order, events)
 
 
 @contextmanager
@@ -155,18 +159,18 @@ def _queries(*more: str) -> Iterator["Queries"]:
         yield service.queries
 
 
-def _find(queries: "Queries", store: str, name: str) -> str:
+def _find(queries: "Queries", store: str, named: str) -> str:
     from adapters.queries import AmbiguousReference
 
     try:
-        found = queries.find(store, name)
+        found = queries.find(store, named)
     except AmbiguousReference:
         raise Failed(
-            f"several orders carry the reference {name}: "
-            f"order-ledger orders list --reference {name} --store {store}"
+            f"several orders carry the reference {named}: "
+            f"order-ledger orders list --reference {quote(named)} --store {quote(store)}"
         ) from None
     if found is None:
-        raise Failed(f"no order of store {store} has the id or reference {name}")
+        raise Failed(f"no order of store {store} has the id or reference {named}")
     return found
 
 

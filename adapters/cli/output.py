@@ -81,11 +81,17 @@ def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
     _print(table)
 
 
-def print_text(text: str, style: str = "") -> None:
+def print_blank() -> None:
+    """An empty line."""
+    typer.echo("")
+
+
+def print_text(text: str, style: str = "", indent: int = 0) -> None:
     """A paragraph, wrapped to the terminal."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    _print(Text(visible(text), style))
+    _print(Padding(Text(visible(text), style), (0, 0, 0, indent), expand=False))
 
 
 def exact_time(time: datetime | None) -> str | None:
@@ -99,12 +105,16 @@ def short_time(time: datetime) -> str:
 
 
 def money(amount: str | None, currency: str | None) -> str | None:
-    """An amount with its currency, as far as they are known."""
-    return " ".join(part for part in (amount, currency) if part) or None
+    """An amount, with its currency where that is known."""
+    return f"{amount} {currency}" if amount and currency else amount
 
 
 def _print(renderable: "RenderableType") -> None:
-    _console().print(renderable)
+    console = _console()
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _console() -> "Console":

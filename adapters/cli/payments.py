@@ -68,7 +68,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export the payment news, one line for each, in the order in which it was recorded.
+    """Export the payment news, a line for each, in the order of recording.
 
     The lines are those of the HTTP API. Whoever adds money up counts each payment_ref of a
     provider once, with its latest state and amount. A file gets its name once it is whole.

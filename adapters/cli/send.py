@@ -23,11 +23,11 @@ ANSWER_LENGTH_SHOWN = 300
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 # where a listener is reached
 MEANINGS: Mapping[str, str] = {
     "recorded": "new, and on disk",
-    "duplicate": "seen before, nothing appended",
+    "duplicate": "known, nothing appended",
     "stale": "kept, but not applied, since a PAID is known",
-    "conflict": "kept under review: it contradicts a known delivery",
+    "conflict": "kept under review, since it contradicts a known delivery",
     "ignored": "kept, and no order's business",
-    "quarantined": "kept whole: it cannot be read or attributed",
+    "quarantined": "kept whole, since it cannot be read or attributed",
 }
 EXAMPLES = ending(
     "send sevi",
@@ -57,11 +57,12 @@ class Answer:
             return f"{self.status} {_phrase(self.status)}: {shown}"
         if "outcome" not in told:
             return f"{self.status}: {self.body.strip()[:ANSWER_LENGTH_SHOWN]}"
-        words = f"{self.status} {told['outcome']} ({MEANINGS.get(told['outcome'], '?')})"
-        if told.get("order_id") is not None:
-            words += f": order {told['order_id']} is {told.get('order_status')}"
+        words = f"{self.status} {told['outcome']}"
         if told.get("position") is not None:
-            words += f", position {told['position']}"
+            words += f" at {told['position']}"
+        words += f": {MEANINGS.get(told['outcome'], 'a word that is new here')}"
+        if told.get("order_id") is not None:
+            words += f"; order {told['order_id']} is {told.get('order_status')}"
         return words
 
 
@@ -111,8 +112,9 @@ def send(
 ) -> None:
     """Send a signed webhook to a running server.
 
-    It is signed as the provider would sign it; without a file it is a sample. Sending the same twice is harmless: the second is a duplicate.
-    It exits with 0 where the server took the delivery (200), else with 1.
+    It is signed as the provider would sign it; without a file it is a sample. Sending the same
+    twice is harmless: the second is a duplicate. It exits with 0 where the server took the
+    delivery (200), else with 1.
     """
     if file is not None and (order_id is not None or status is not None):
         raise typer.BadParameter("a file says itself which order and status", param_hint="--file")
@@ -174,7 +176,7 @@ def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
         return make_provider(configured.kind or provider, provider, configured.store, [token])
-    made_here = settings.database_path.parent / f"webhook-token-{provider}"
+    made_here = settings.folder / f"webhook-token-{provider}"
     if not configured.tokens and not made_here.is_file():
         raise Failed(
             f"no token of {provider} is known here: run this where the server runs, "

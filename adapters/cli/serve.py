@@ -12,6 +12,7 @@ from adapters.http import create_app
 from adapters.logs import configure_logs
 from adapters.service import Service, api_credentials, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
+from adapters.storage.urls import shown
 
 GRACEFUL_STOP_SECONDS = 10
 
@@ -66,7 +67,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _welcome(settings: Settings, url: str) -> str:
-    lines = ["", f"order-ledger listens on {url}, ledger {settings.database_url}", ""]
+    lines = ["", f"order-ledger listens on {url}, ledger {shown(settings.database_url)}", ""]
     for name in settings.providers:
         lines.append(f"  webhook URL for {name}:  {url}/webhooks/{name}")
         made = webhook_credentials(settings, name)
@@ -76,10 +77,10 @@ def _welcome(settings: Settings, url: str) -> str:
     if api.made_here:
         lines.append(f"  query API token:      {api.tokens[0]}   (made here)")
     name, provider = next(iter(providers(settings).items()))
-    shown = webhook_credentials(settings, name).made_here
+    made_here = webhook_credentials(settings, name).made_here
     lines += ["", "Try it:", ""]
     body = '{"orderId": "first-order", "orderPayment": "PAID"}'
-    sign = provider.sign(body.encode()) if shown else {"Authorization": f"YOUR {name} TOKEN"}
+    sign = provider.sign(body.encode()) if made_here else {"Authorization": f"YOUR {name} TOKEN"}
     headers = [f"-H {shlex.quote(f'{key}: {value}')}" for key, value in sign.items()]
     lines.append(f"  curl {url}/webhooks/{name} {' '.join(headers)} -d {shlex.quote(body)}")
     bearer = shlex.quote(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from adapters.cli.output import money, print_table, print_text
+from adapters.cli.output import money, print_blank, print_table, print_text
 from domain.order import DeliveryConflicted, Disposition
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def print_timeline(order: "OrderView", history: "HistoryView") -> None:
     """Where the order stands, its events in the order of the log, and what the words mean."""
     review = f", under review ({order.review})" if order.review else ""
     print_text(f"Order {history.order_id} of store {history.store} is {order.status}{review}.")
-    print_text("")
+    print_blank()
     print_table(COLUMNS, _rows(history.events))
     met = {event.disposition for event in history.events}
     legend = [f"{word}: {meaning}" for word, meaning in LEGEND.items() if word in met]
     if legend:
-        print_text("")
+        print_blank()
     for line in legend:
         print_text(line, "dim")
 

@@ -58,6 +58,7 @@ Instant = Annotated[
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
 Text = Annotated[str, Query(min_length=1, max_length=255)]
+Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 Responses = dict[int | str, dict[str, Any]]
@@ -96,7 +97,7 @@ def _add_order_routes(router: APIRouter, queries: Queries) -> None:
         review: Literal["open"] | None = None,
         reference: Text | None = None,
         store: Text | None = None,
-        after: Text | None = None,
+        after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
         """Orders, by status, open review, or one of their references or their own id."""
@@ -151,7 +152,7 @@ def _add_payment_routes(router: APIRouter, queries: Queries) -> None:
         provider: Text | None = None,
         order_id: Text | None = None,
         store: Text | None = None,
-        after: Text | None = None,
+        after: Cursor | None = None,
         limit: Limit | None = None,
         form: Annotated[Literal["json", "csv", "jsonl"], Query(alias="format")] = "json",
     ) -> PaymentPage | Response:

@@ -43,7 +43,7 @@ def health_router(service: Service, tokens: Tokens) -> APIRouter:
 
 def _details(service: Service) -> dict[str, Any]:
     head = service.ledger.event_log.head()
-    parked = service.runner.parked
+    parked = service.views.parked()
     projections = {}
     for projection in PROJECTIONS:
         reached = service.views.checkpoint(projection.name)

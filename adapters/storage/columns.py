@@ -90,15 +90,16 @@ def create_statements(table: AnyTable) -> list[str]:
     return statements
 
 
-def upsert_statement(table: AnyTable, placeholder: str) -> str:
-    """The statement that writes one row over whatever its key held before."""
+def insert_statement(table: AnyTable) -> str:
+    """The beginning of a statement that writes rows; values and `upsert_clause` follow."""
+    return f"INSERT INTO {table.name} ({_names(table.columns)})"
+
+
+def upsert_clause(table: AnyTable) -> str:
+    """The end of a statement that writes rows over whatever their keys held before."""
     updates = ", ".join(f'"{c}" = excluded."{c}"' for c in table.columns if c not in table.key)
     action = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
-    return (
-        f"INSERT INTO {table.name} ({_names(table.columns)}) "
-        f"VALUES ({', '.join([placeholder] * len(table.columns))}) "
-        f"ON CONFLICT ({_names(table.key)}) {action}"
-    )
+    return f"ON CONFLICT ({_names(table.key)}) {action}"
 
 
 def _names(columns: Sequence[str]) -> str:

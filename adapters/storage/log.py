@@ -1,8 +1,8 @@
 """The contract of a log: what the ledger appends, and what projections and queries read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from eventsourcing.persistence import ApplicationRecorder, StoredEvent
 from domain.log import Position
 from domain.payment import Outcome
 
+Clock = Callable[[], datetime]
 PARTITION = 0  # the only one until the log is split; every position carries it
 
 
@@ -101,6 +102,11 @@ class EventLog(Protocol):
 
     def close(self) -> None:
         """Release the connections."""
+
+
+def utc_now() -> datetime:
+    """The clock of the log: aware, UTC."""
+    return datetime.now(UTC)
 
 
 def stored_event(row: Mapping[str, Any]) -> StoredEvent:

@@ -1,9 +1,8 @@
 """The log in an SQLite file: append-only tables, one writer at a time, a commit is on disk."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import resources
 from itertools import groupby
 from threading import Event, Lock
@@ -14,7 +13,6 @@ from weakref import WeakSet
 from eventsourcing.persistence import (
     ApplicationRecorder,
     IntegrityError,
-    ListenNotifySubscription,
     Notification,
     PersistenceError,
     StoredEvent,
@@ -27,14 +25,17 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
+from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
+    Clock,
     DeliveryRow,
     LogEntry,
     StorageUnavailable,
     StoredAt,
     VersionConflict,
     stored_event,
+    utc_now,
 )
 from adapters.storage.sqlite import (
     Datastore,
@@ -46,15 +47,8 @@ from domain.log import Position
 from domain.payment import Outcome
 
 SCHEMA_VERSION = 1
-SUBSCRIPTION_POLL_SECONDS = 0.5  # another process's append does not wake us
 
-Clock = Callable[[], datetime]
 Row = Mapping[str, Any]
-
-
-def utc_now() -> datetime:
-    """The clock of the log: aware, UTC."""
-    return datetime.now(UTC)
 
 
 class SQLiteLog(SQLiteApplicationRecorder):
@@ -253,27 +247,12 @@ class SQLiteLog(SQLiteApplicationRecorder):
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:
         """Follow the log; what this process appends arrives at once, the rest by polling."""
-        return _Subscription(self, gt, topics)
+        return Following(self, gt, topics)
 
     def _max_notification_id(self, c: SQLiteCursor) -> int:
         c.execute("SELECT max(idx) FROM stored_events")
         idx: int = c.fetchone()[0]
         return idx
-
-
-class _Subscription(ListenNotifySubscription[SQLiteLog]):
-    def __init__(self, log: SQLiteLog, gt: int | None, topics: Sequence[str]) -> None:
-        super().__init__(log, gt, topics)
-        log.wake(self._has_been_notified)
-
-    def _loop_on_pull(self) -> None:
-        try:
-            while not self._has_been_stopped:
-                self._pull()
-                self._has_been_notified.wait(SUBSCRIPTION_POLL_SECONDS)
-        except BaseException as error:
-            self._thread_error = self._thread_error or error
-            self.stop()
 
 
 class SQLiteProcessLog(SQLiteLog, SQLiteProcessRecorder):

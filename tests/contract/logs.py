@@ -7,7 +7,10 @@ from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent
 
+from adapters.storage import postgres_schema
 from adapters.storage.log import EventLog, LogEntry
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_log import PostgresLog
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
 from domain.payment import Outcome
@@ -36,7 +39,15 @@ def sqlite_log(folder: Path, clock: Callable[[], datetime]) -> Iterator[EventLog
     log.close()
 
 
-LOGS = {"sqlite": sqlite_log}
+@contextmanager
+def postgres_log(url: str, clock: Callable[[], datetime]) -> Iterator[EventLog]:
+    postgres_schema.init(url)
+    log = PostgresLog(Database(url), clock)
+    yield log
+    log.close()
+
+
+DATABASES = ("sqlite", "postgres")
 
 
 def event(stream: str, version: int, topic: str = "PaymentReceived") -> StoredEvent:

@@ -58,7 +58,7 @@ class TestNonInterleaving(_InTemporaryFolder, NonInterleavingNotificationIDsBase
 class TestTrackingRecorder(_InTemporaryFolder, TrackingRecorderTestCase):
     def create_recorder(self) -> TrackingRecorder:
         recorder = SQLiteViews(self.datastore)
-        recorder.create_table()
+        recorder.prepare(())
         return recorder
 
 

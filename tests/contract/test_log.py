@@ -11,7 +11,7 @@ import pytest
 from adapters.storage.log import EventLog, VersionConflict
 from domain.log import Position
 from domain.payment import Outcome
-from tests.contract.logs import LOGS, START, FakeClock, entry, event
+from tests.contract.logs import DATABASES, START, FakeClock, entry, event, postgres_log, sqlite_log
 
 ALL = list(Outcome)
 
@@ -21,9 +21,13 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=LOGS)
+@pytest.fixture(params=DATABASES)
 def log(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[EventLog]:
-    with LOGS[request.param](tmp_path, clock) as opened:
+    if request.param == "sqlite":
+        opening = sqlite_log(tmp_path, clock)
+    else:
+        opening = postgres_log(request.getfixturevalue("postgres_url"), clock)
+    with opening as opened:
         yield opened
 
 

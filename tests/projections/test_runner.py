@@ -1,6 +1,6 @@
 """The runner: exactly once, in step with positions, and never past an event that it cannot fold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -9,7 +9,8 @@ import pytest
 
 from adapters.ledger import OrderLedger
 from adapters.storage.log import StorageUnavailable
-from adapters.storage.sqlite_views import SQLiteViews, open_views
+from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_views import SQLiteViews
 from domain.log import Position
 from domain.order import Delivered
 from projections import runner as module
@@ -31,9 +32,15 @@ def ledger(tmp_path: Path) -> Iterator[OrderLedger]:
 
 @pytest.fixture
 def views(tmp_path: Path) -> Iterator[SQLiteViews]:
-    opened = open_views(str(tmp_path / "views.db"), PROJECTIONS)
+    opened = _open(tmp_path / "views.db", PROJECTIONS)
     yield opened
     opened.close()
+
+
+def _open(path: Path, projections: Sequence[Projection]) -> SQLiteViews:
+    views = SQLiteViews(Datastore(str(path), "NORMAL"))
+    views.prepare(projections)
+    return views
 
 
 def _record(ledger: OrderLedger, count: int) -> None:
@@ -100,7 +107,7 @@ def test_a_poison_event_parks_its_projection_there_and_no_other(
     runner.catch_up()
     assert views.checkpoint("order_status") == Position(0, 3), "everything before it is taken in"
     assert views.checkpoint("audit_history") == Position(0, 10)
-    poison = runner.parked["order_status"]
+    poison = views.parked()["order_status"]
     assert poison.position == Position(0, 4)
     assert "a bug in the fold" in poison.error
     assert poison.event == "Delivered of default/0001"
@@ -113,7 +120,7 @@ def test_after_the_fix_a_parked_projection_goes_on_by_itself(
     Runner(ledger, views, (_failing(ORDER_STATUS, 4),)).catch_up()
     fixed = Runner(ledger, views, (ORDER_STATUS,))
     fixed.catch_up()
-    assert fixed.parked == {}
+    assert views.parked() == {}
     assert views.checkpoint("order_status") == Position(0, 10)
 
 
@@ -126,17 +133,17 @@ def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
     recorder.insert_events([replace(stored, originator_version=3, topic="FromTheFuture")])
     runner = Runner(ledger, views, PROJECTIONS)
     runner.catch_up()
-    assert set(runner.parked) == {"order_status", "audit_history"}
+    assert set(views.parked()) == {"order_status", "audit_history"}
     assert views.checkpoint("order_status") == Position(0, 2)
 
 
 def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, tmp_path: Path) -> None:
     _record(ledger, 2)
-    path = str(tmp_path / "views.db")
-    views = open_views(path, PROJECTIONS)
+    path = tmp_path / "views.db"
+    views = _open(path, PROJECTIONS)
     Runner(ledger, views, PROJECTIONS).catch_up()
     views.close()
-    views = open_views(path, (replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
+    views = _open(path, (replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
     assert views.checkpoint("order_status") is None
     assert views.select(ORDERS, "") == []
     assert views.checkpoint("audit_history") == Position(0, 4)

@@ -1,0 +1,51 @@
+"""Opening the storage that a database URL names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.storage import postgres_schema
+from adapters.storage.log import EventLog
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_log import PostgresLog
+from adapters.storage.postgres_views import PostgresViews
+from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_log import SQLiteLog
+from adapters.storage.sqlite_views import SQLiteViews
+from adapters.storage.urls import is_sqlite, sqlite_path
+from adapters.storage.views import Views
+from projections.model import Projection
+
+
+@dataclass(frozen=True)
+class Storage:
+    """An open log and its read models."""
+
+    log: EventLog
+    views: Views
+
+    def close(self) -> None:
+        """Close both."""
+        self.views.close()
+        self.log.close()
+
+
+def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
+    """Open what the URL names, and create what is missing. Raises `StorageUnavailable`."""
+    storage = _open_sqlite(sqlite_path(url)) if is_sqlite(url) else _open_postgres(url)
+    storage.views.prepare(projections)
+    return storage
+
+
+def _open_sqlite(path: Path) -> Storage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = SQLiteLog(Datastore(str(path), "FULL"))
+    log.create_table()
+    views_path = path.with_name(f"{path.stem}-views{path.suffix}")
+    return Storage(log, SQLiteViews(Datastore(str(views_path), "NORMAL")))
+
+
+def _open_postgres(url: str) -> Storage:
+    if postgres_schema.check(url):
+        postgres_schema.init(url)
+    return Storage(PostgresLog(Database(url)), PostgresViews(Database(url)))

@@ -1,0 +1,93 @@
+"""PostgreSQL connections: a pool to read with, and one connection that writes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import psycopg
+from eventsourcing import persistence
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+CONNECT_SECONDS = 5
+POOL_SIZE_MAX = 10
+POOL_WAIT_SECONDS = 5.0
+SERVICE_ROLE = "order_ledger_service"
+# Dead peers are noticed in seconds and not in the hours that TCP takes by itself.
+SETTINGS = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "order-ledger",
+    "options": "-c timezone=UTC -c synchronous_commit=on",
+}
+
+
+class Database:
+    """The connections of one process. Each works as the service role, whoever it signed in as."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = ConnectionPool(
+            url,
+            kwargs={**SETTINGS, "autocommit": True},
+            configure=become_service,
+            min_size=1,
+            max_size=POOL_SIZE_MAX,
+            timeout=POOL_WAIT_SECONDS,
+            open=False,
+            check=ConnectionPool.check_connection,
+        )
+        self._write_lock = Lock()
+        self._writer: Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with, in autocommit."""
+        with translated_errors():
+            self._pool.open()
+            with self._pool.connection() as connection:
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The connection that writes, one thread at a time; opened anew where it was lost."""
+        with self._write_lock, translated_errors():
+            if self._writer is None or self._writer.closed:
+                self._writer = connect(self._url)
+                become_service(self._writer)
+            yield self._writer
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+
+
+def connect(url: str) -> Connection:
+    """A connection in autocommit, with our settings."""
+    options: Any = SETTINGS
+    return psycopg.connect(url, autocommit=True, **options)
+
+
+def become_service(connection: Connection) -> None:
+    """Give up every right but the service's."""
+    connection.execute(f"SET ROLE {SERVICE_ROLE}")
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn the driver's errors into the library's."""
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        raise persistence.IntegrityError(error) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise persistence.OperationalError(error) from error
+    except psycopg.Error as error:
+        raise persistence.ProgrammingError(error) from error

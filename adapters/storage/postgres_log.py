@@ -1,0 +1,348 @@
+"""The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+from weakref import WeakSet
+
+import psycopg
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Subscription,
+)
+
+from adapters.storage.following import Following
+from adapters.storage.log import (
+    PARTITION,
+    Clock,
+    DeliveryRow,
+    LogEntry,
+    StorageUnavailable,
+    StoredAt,
+    VersionConflict,
+    utc_now,
+)
+from adapters.storage.postgres import Database
+from domain.log import Position
+from domain.payment import Outcome
+
+APPEND_TRIES = (
+    3  # the answer may be lost with the connection; each loss is resolved by reading back
+)
+
+# Typed and binary: the server neither guesses the arrays' types nor parses bodies as text.
+APPEND = (
+    "SELECT before_idx, before_delivery_id FROM order_ledger.append(%b::int, %b::timestamptz, "
+    "%b::text[], %b::int[], %b::text[], %b::text[], %b::int[], %b::timestamptz[], %b::text[], "
+    "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
+)
+EVENT = "idx, originator_id, originator_version, topic, state, recorded_at"
+DELIVERY = (
+    "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
+    "EXISTS (SELECT 1 FROM order_ledger.bodies b "
+    "WHERE b.partition = d.partition AND b.delivery_id = d.id)"
+)
+
+
+class PostgresLog(ApplicationRecorder):
+    """The log of a ledger in PostgreSQL, and the library's recorder over the same tables."""
+
+    def __init__(
+        self, database: Database, clock: Clock = utc_now, originator_id_type: type = str
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._originator_id_type = originator_id_type
+        self._listeners: WeakSet[Event] = WeakSet()
+        self._listeners_lock = Lock()
+
+    @property
+    def recorder(self) -> ApplicationRecorder:
+        """This same object, as the library knows it."""
+        return self
+
+    # ------------------------------------------------------------------------------ our contract
+
+    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+        """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
+        arguments = self._arguments(entries)
+        with _unavailable():
+            before_idx = self._append(entries, arguments)
+        self._wake_listeners()
+        return _positions(entries, before_idx)
+
+    def _append(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
+        for attempt in range(APPEND_TRIES):
+            try:
+                with self._database.writing() as connection:
+                    row = connection.execute(APPEND, arguments).fetchone()
+                    assert row is not None
+                    return int(row[0])
+            except IntegrityError as error:
+                raise VersionConflict(str(error)) from error
+            except PersistenceError as error:
+                if not self._was_lost(error) or attempt == APPEND_TRIES - 1:
+                    raise
+                before_idx = self._read_back(entries)
+                if before_idx is not None:
+                    return before_idx
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    @staticmethod
+    def _was_lost(error: PersistenceError) -> bool:
+        """Whether the connection broke, so that nobody told whether the batch was committed."""
+        cause = error.__cause__
+        return isinstance(cause, psycopg.OperationalError) and cause.sqlstate in (
+            None,  # the client's own word: the server closed the connection
+            "57P01",  # the server is going down, or somebody terminated the backend
+            "57P02",
+            "57P03",
+        )
+
+    def _read_back(self, entries: Sequence[LogEntry]) -> int | None:
+        """The index that the log ended at before the batch, if the batch is stored after all."""
+        offset = 0
+        for entry in entries:
+            for event in entry.events:
+                offset += 1
+                row = self._one(
+                    "SELECT idx, state FROM order_ledger.find_event(%s, %s, %s)",
+                    (PARTITION, _text(event.originator_id), event.originator_version),
+                )
+                return row[0] - offset if row and row[1] == event.state.decode() else None
+        first = entries[0]
+        row = self._one(
+            "SELECT id FROM order_ledger.find_delivery(%s, %s, %s)",
+            (PARTITION, first.received_at, first.body_sha256),
+        )
+        return 0 if row else None  # no event, so no index is asked for
+
+    def _arguments(self, entries: Sequence[LogEntry]) -> Sequence[Any]:
+        numbered = [(n, event) for n, entry in enumerate(entries, 1) for event in entry.events]
+        events = [event for _, event in numbered]
+        last_events, idxs = _places(entries)
+        return (
+            PARTITION,
+            self._clock(),
+            [_text(event.originator_id) for event in events],
+            [event.originator_version for event in events],
+            [event.topic for event in events],
+            [event.state.decode() for event in events],
+            [n for n, _ in numbered],
+            [entry.received_at for entry in entries],
+            [entry.provider for entry in entries],
+            [entry.outcome.value for entry in entries],
+            last_events,
+            idxs,
+            [entry.stream for entry in entries],
+            [entry.body_sha256 for entry in entries],
+            [entry.reason for entry in entries],
+            [entry.body for entry in entries],
+        )
+
+    def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
+        """The events of several orders in one query (see `EventLog.load`)."""
+        rows = self._all(
+            f"SELECT {EVENT} FROM order_ledger.stored_events WHERE partition = %s "
+            "AND originator_id = ANY(%s) ORDER BY originator_id, originator_version",
+            (PARTITION, list(streams)),
+        )
+        stored = map(self._stored_at, rows)
+        by_stream = groupby(stored, key=lambda at: str(at.event.originator_id))
+        return {stream: list(events) for stream, events in by_stream}
+
+    def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
+        """The next events after a position (see `EventLog.read`)."""
+        rows = self._all(
+            f"SELECT {EVENT} FROM order_ledger.stored_events "
+            "WHERE partition = %s AND idx > %s ORDER BY idx LIMIT %s",
+            (PARTITION, after.index if after else 0, limit),
+        )
+        return [self._stored_at(row) for row in rows]
+
+    def head(self) -> Position | None:
+        """The position of the newest event."""
+        with _unavailable():
+            last_idx = self.max_notification_id()
+        return Position(PARTITION, last_idx) if last_idx else None
+
+    def deliveries(
+        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+    ) -> Sequence[DeliveryRow]:
+        """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
+        rows = self._all(
+            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
+            "AND outcome = ANY(%s) AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
+            (PARTITION, [outcome.value for outcome in outcomes], before, before, limit),
+        )
+        return [_delivery(row) for row in rows]
+
+    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
+        """One row of the delivery log and the body kept with it."""
+        rows = self._all(
+            f"SELECT {DELIVERY}, (SELECT body FROM order_ledger.bodies b "
+            "WHERE b.partition = d.partition AND b.delivery_id = d.id) "
+            "FROM order_ledger.deliveries d WHERE partition = %s AND id = %s",
+            (PARTITION, delivery_id),
+        )
+        return (_delivery(rows[0][:-1]), rows[0][-1]) if rows else None
+
+    def wake(self, event: Event) -> None:
+        """Set this threading event after every append of this process."""
+        with self._listeners_lock:
+            self._listeners.add(event)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def _wake_listeners(self) -> None:
+        with self._listeners_lock:
+            for event in self._listeners:
+                event.set()
+
+    def _all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with _unavailable(), self._database.reading() as connection:
+            return connection.execute(sql, params).fetchall()
+
+    def _one(self, sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
+        with self._database.writing() as connection:
+            return connection.execute(sql, params).fetchone()
+
+    def _stored_at(self, row: tuple[Any, ...]) -> StoredAt:
+        idx, *event, recorded_at = row
+        return StoredAt(Position(PARTITION, idx), recorded_at, self._event(*event))
+
+    def _event(self, originator_id: str, version: int, topic: str, state: str) -> StoredEvent:
+        return StoredEvent(self._originator_id_type(originator_id), version, topic, state.encode())
+
+    # ----------------------------------------------------------------------------- the library's
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Append events that no delivery brought, as the library's `Application.save` does."""
+        entry = LogEntry("", Outcome.RECORDED, self._clock(), "", events=stored_events)
+        event_arguments = [*self._arguments([entry])[:6], [None] * len(stored_events)]
+        with self._database.writing() as connection:
+            row = connection.execute(APPEND, [*event_arguments, *([[]] * 9)]).fetchone()
+        assert row is not None
+        self._wake_listeners()
+        return [row[0] + n for n in range(1, len(stored_events) + 1)]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Events of one stream (see the library's `AggregateRecorder`)."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {EVENT} FROM order_ledger.stored_events WHERE partition = %s "
+                "AND originator_id = %s AND originator_version > %s "
+                "AND originator_version <= coalesce(%s, 2147483647) "
+                f"ORDER BY originator_version {'DESC' if desc else 'ASC'} LIMIT %s",
+                (PARTITION, _text(originator_id), -1 if gt is None else gt, lte, limit),
+            ).fetchall()
+        return [self._stored_at(row).event for row in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Events in the order of the log (see the library's `ApplicationRecorder`)."""
+        first = 0 if start is None else start + (0 if inclusive_of_start else 1)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {EVENT} FROM order_ledger.stored_events WHERE partition = %s "
+                "AND idx >= %s AND idx <= coalesce(%s, 9223372036854775807) "
+                "AND (%s::text[] = '{}' OR topic = ANY(%s)) ORDER BY idx LIMIT %s",
+                (PARTITION, first, stop, list(topics), list(topics), limit),
+            ).fetchall()
+        return [Notification(**vars(self._stored_at(row).event), id=row[0]) for row in rows]
+
+    def max_notification_id(self) -> int | None:
+        """The index of the newest event."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT nullif(last_idx, 0) FROM order_ledger.log_head WHERE partition = %s",
+                (PARTITION,),
+            ).fetchone()
+        return row[0] if row else None
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Follow the log; what this process appends arrives at once, the rest by polling."""
+        return Following(self, gt, topics)
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except PersistenceError as error:
+        raise StorageUnavailable(str(error)) from error
+
+
+def _places(entries: Sequence[LogEntry]) -> tuple[list[int | None], list[int | None]]:
+    """Per entry the number of its last event in the batch, or the index that it has already."""
+    last_events: list[int | None] = []
+    count = 0
+    for entry in entries:
+        count += len(entry.events)
+        if entry.events:
+            last_events.append(count)
+        else:
+            same_batch = entry.duplicate_of
+            last_events.append(None if same_batch is None else last_events[same_batch])
+    return last_events, [entry.position.index if entry.position else None for entry in entries]
+
+
+def _positions(entries: Sequence[LogEntry], before_idx: int) -> list[Position | None]:
+    last_events, idxs = _places(entries)
+    return [
+        Position(PARTITION, before_idx + last)
+        if last
+        else Position(PARTITION, idx)
+        if idx
+        else None
+        for last, idx in zip(last_events, idxs, strict=True)
+    ]
+
+
+def _text(originator_id: UUID | str) -> str:
+    return originator_id.hex if isinstance(originator_id, UUID) else originator_id
+
+
+def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
+    delivery_id, received_at, recorded_at, provider, outcome, idx, stream, digest, reason, kept = (
+        row
+    )
+    position = Position(PARTITION, idx) if idx else None
+    return DeliveryRow(
+        delivery_id,
+        received_at,
+        recorded_at,
+        provider,
+        Outcome(outcome),
+        position,
+        stream,
+        digest,
+        reason,
+        kept,
+    )

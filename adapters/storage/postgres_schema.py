@@ -1,0 +1,111 @@
+"""The schema in PostgreSQL: plain SQL files, each applied once, in order, and never changed."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import psycopg
+from psycopg import Connection
+
+from adapters.storage.log import StorageUnavailable
+from adapters.storage.postgres import SERVICE_ROLE, connect
+
+SERVER_VERSION_MIN = 140000
+INIT_LOCK = 7_305_842_611_202_934  # any number that is ours alone
+FOLDER = "postgres"
+MIGRATIONS_TABLE = """
+CREATE SCHEMA IF NOT EXISTS order_ledger;
+CREATE TABLE IF NOT EXISTS order_ledger.migrations (
+    number integer PRIMARY KEY,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One SQL file; its number is its name's beginning."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest by which a later release sees that the file was changed."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """The files of this release, in order."""
+    folder = resources.files(__package__).joinpath(FOLDER)
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [Migration(int(f.name[:4]), f.name, f.read_text()) for f in files]
+
+
+def init(url: str) -> list[str]:
+    """Apply what is missing, as the owner of the database; returns the names of what was applied.
+
+    Several processes may call it at once. Raises `StorageUnavailable` with the fix.
+    """
+    try:
+        with connect(url) as connection, connection.transaction():
+            _require_version(connection)
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (INIT_LOCK,))
+            missing = [m for m in migrations() if m.number not in _applied(connection)]
+            if missing and missing[0].number == 1:
+                connection.execute(MIGRATIONS_TABLE)
+            for migration in missing:
+                connection.execute(migration.sql.encode())
+                connection.execute(
+                    "INSERT INTO order_ledger.migrations VALUES (%s, %s, %s)",
+                    (migration.number, migration.name, migration.sha256),
+                )
+            return [migration.name for migration in missing]
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StorageUnavailable(
+            f"the schema cannot be created by this user ({_line(error)}): "
+            "run `order-ledger db init` once with the URL of the database's owner, who may create "
+            f"roles, then GRANT {SERVICE_ROLE} to this user"
+        ) from error
+    except psycopg.Error as error:
+        raise StorageUnavailable(_line(error)) from error
+
+
+def check(url: str) -> list[str]:
+    """What is wrong with the schema, a line each; nothing where it is this release's own."""
+    try:
+        with connect(url) as connection:
+            _require_version(connection)
+            applied = _applied(connection)
+            ours = {m.number: m for m in migrations()}
+            problems = [f"{m.name} is missing" for n, m in ours.items() if n not in applied]
+            problems += [
+                f"{m.name} was applied in another form"
+                for n, m in ours.items()
+                if n in applied and applied[n] != m.sha256
+            ]
+            problems += [
+                f"migration {n} is newer than this release" for n in applied if n not in ours
+            ]
+            return problems
+    except psycopg.Error as error:
+        raise StorageUnavailable(_line(error)) from error
+
+
+def _applied(connection: Connection) -> dict[int, str]:
+    found = connection.execute("SELECT to_regclass('order_ledger.migrations')").fetchone()
+    if found is None or found[0] is None:
+        return {}
+    rows = connection.execute("SELECT number, sha256 FROM order_ledger.migrations").fetchall()
+    return dict(rows)
+
+
+def _require_version(connection: Connection) -> None:
+    if connection.info.server_version < SERVER_VERSION_MIN:
+        raise StorageUnavailable("PostgreSQL 14 or newer is wanted")
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
