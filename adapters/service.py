@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 
 from adapters.ledger import OrderLedger
 from adapters.providers import Provider, make_provider
@@ -36,26 +35,9 @@ class Service:
         self.views = self._storage.views
         self.queries = Queries(self.ledger, self.views)
         self.runner = Runner(self.ledger, self.views, PROJECTIONS)
-        self._storage.log.wake(self.runner.wake)
-        self._stop = Event()
-        self._thread: Thread | None = None
-
-    def start_runner(self) -> None:
-        """Keep the read models up to date from now on, on a thread of their own."""
-        self._thread = Thread(target=self.runner.run, args=(self._stop,), name="projections")
-        self._thread.start()
-
-    @property
-    def runner_is_alive(self) -> bool:
-        """Whether the read models are being kept."""
-        return self._thread is not None and self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop the runner and close the files."""
-        self._stop.set()
-        self.runner.wake.set()
-        if self._thread is not None:
-            self._thread.join()
+        """Close the storage."""
         self.ledger.close()
         self._storage.close()
 

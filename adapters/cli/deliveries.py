@@ -23,6 +23,7 @@ from domain.payment import Outcome
 if TYPE_CHECKING:
     from adapters.cli.delivery_views import DeliveryPage, DeliveryView, WholeDelivery
 
+ABOUT = "Order, or why none"
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 
 deliveries = group(
@@ -145,12 +146,12 @@ def _print_page(page: "DeliveryPage") -> None:
     if not page.items:
         print_text("No deliveries.")
         return
-    columns = ["ID", "Received", "Provider", "Outcome", "At", "Order, or why none"]
+    columns = ["ID", "Received", "Provider", "Outcome", "At", ABOUT]
     rows = [_row(delivery) for delivery in page.items]
     if not any(delivery.position for delivery in page.items):
-        columns = [*columns[:4], "Why"]
+        columns.remove("At")
         rows = [[*row[:4], row[5]] for row in rows]
-    print_table(columns, rows)
+    print_table(columns, rows, folds=[ABOUT])
     if page.next:
         print_text(f"There are more: add --before {page.next}", "dim")
 
@@ -170,20 +171,19 @@ def _row(delivery: "DeliveryView") -> list[str | None]:
 
 
 def _print_whole(delivery: "WholeDelivery") -> None:
-    print_facts(
-        [
-            ("Delivery", str(delivery.id)),
-            ("Received", exact_time(delivery.received_at)),
-            ("Recorded", exact_time(delivery.recorded_at)),
-            ("Provider", delivery.provider),
-            ("Outcome", delivery.outcome),
-            ("Reason", delivery.reason),
-            ("Order", delivery.order_id),
-            ("Store", delivery.store),
-            ("Position", delivery.position),
-            ("SHA-256", delivery.body_sha256),
-        ]
-    )
+    facts = [
+        ("Delivery", str(delivery.id)),
+        ("Received", exact_time(delivery.received_at)),
+        ("Recorded", exact_time(delivery.recorded_at)),
+        ("Provider", delivery.provider),
+        ("Outcome", delivery.outcome),
+        ("Reason", delivery.reason),
+        ("Order", delivery.order_id),
+        ("Store", delivery.store),
+        ("Position", delivery.position),
+        ("SHA-256", delivery.body_sha256),
+    ]
+    print_facts((name, fact) for name, fact in facts if fact is not None)
     print_blank()
     if delivery.body is None:
         print_text("No body of its own: the same bytes are with an earlier delivery.", "dim")

@@ -29,6 +29,7 @@ from adapters.cli.output import (
     print_table,
     print_text,
     short_time,
+    words,
 )
 from adapters.cli.timeline import print_timeline
 from domain.order import OrderStatus
@@ -180,7 +181,7 @@ def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
         ("Store", order.store),
         ("Status", order.status),
         ("Payment", order.payment_status),
-        ("Review", order.review),
+        ("Review", words(order.review)),
         ("Amount", money(order.amount, order.currency)),
         ("References", ", ".join(order.references) or None),
         ("Provider", order.provider),
@@ -200,7 +201,7 @@ def _print_page(page: "OrderPage") -> None:
             order.order_id,
             order.status,
             order.payment_status,
-            order.review,
+            words(order.review),
             money(order.amount, order.currency),
             short_time(order.updated_at),
         ]
@@ -210,6 +211,6 @@ def _print_page(page: "OrderPage") -> None:
         columns.insert(0, "Store")
         for row, order in zip(rows, page.items, strict=True):
             row.insert(0, order.store)
-    print_table(columns, rows)
+    print_table(columns, rows, folds=["Review"], gives_way="Updated")
     if page.next:
         print_text(f"There are more: add --after {page.next}", "dim")

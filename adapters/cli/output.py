@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 WIDTH_OF_A_PIPE = 1000  # so that a line stays a line for grep
+GAP = 2  # between columns
+FOLDED_MIN = 14  # narrower, words are broken
 STYLES = {
     "DELIVERED": "green",
     "PAID": "green",
@@ -53,18 +55,49 @@ def print_json(view: "BaseModel") -> None:
     typer.echo(view.model_dump_json().encode())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
-    """Rows under headings. None is an empty cell; known words have their colour."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | None]],
+    folds: Sequence[str] = (),
+    gives_way: str | None = None,
+) -> None:
+    """Rows under headings. None is an empty cell; known words have their colour.
+
+    Where the terminal is too narrow, the columns that `folds` names take more lines, the column
+    that `gives_way` is left out, and only then do the others take more lines. Nothing is cut.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        shown = [visible(cell or "") for cell in row]
-        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in shown))
+    shown = [list(columns), *([visible(cell or "") for cell in row] for row in rows)]
+    while True:
+        whole = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+        room = _console().width - GAP * (len(whole) - 1)
+        widths = _narrowed(whole, [shown[0].index(name) for name in folds], FOLDED_MIN, room)
+        if sum(widths) <= room or gives_way not in shown[0]:
+            break
+        left_out = shown[0].index(gives_way)
+        shown = [[*row[:left_out], *row[left_out + 1 :]] for row in shown]
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for heading, width in zip(
+        shown[0], _narrowed(widths, range(len(widths)), 1, room), strict=True
+    ):
+        table.add_column(heading, overflow="fold", width=width)
+    for row in shown[1:]:
+        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
     _print(table)
+
+
+def _narrowed(widths: Sequence[int], folds: Sequence[int], least: int, room: int) -> list[int]:
+    """The widths, the widest of those that fold taken in first, until they fit or are least."""
+    narrowed = list(widths)
+    while sum(narrowed) > room:
+        widest = max(folds, key=lambda index: narrowed[index], default=None)
+        if widest is None or narrowed[widest] <= least:
+            break
+        narrowed[widest] -= 1
+    return narrowed
 
 
 def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
@@ -72,7 +105,7 @@ def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, fact in facts:
@@ -100,8 +133,13 @@ def exact_time(time: datetime | None) -> str | None:
 
 
 def short_time(time: datetime) -> str:
-    """A time to the second."""
-    return f"{time:%Y-%m-%d %H:%M:%SZ}"
+    """A time to the minute."""
+    return f"{time:%Y-%m-%d %H:%MZ}"
+
+
+def words(code: str | None) -> str | None:
+    """A code such as `failed_after_paid` as words."""
+    return code.replace("_", " ") if code else None
 
 
 def money(amount: str | None, currency: str | None) -> str | None:

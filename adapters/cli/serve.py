@@ -9,6 +9,7 @@ import typer
 import uvicorn
 
 from adapters.http import create_app
+from adapters.keepers import ProcessKeeper
 from adapters.logs import configure_logs
 from adapters.service import Service, api_credentials, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
@@ -31,7 +32,7 @@ def serve(
         log.warning(line)
     with _listen(settings) as listener:
         service = Service(settings)
-        app = create_app(service)
+        app = create_app(service, ProcessKeeper(service))
         typer.echo(_welcome(settings, _url(listener)))
         config = uvicorn.Config(
             app,

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from adapters.cli.output import money, print_blank, print_table, print_text
+from adapters.cli.output import money, print_blank, print_table, print_text, words
 from domain.order import DeliveryConflicted, Disposition
 
 if TYPE_CHECKING:
     from adapters.queries import EventView, HistoryView, OrderView
 
-COLUMNS = ("At", "Recorded (UTC)", "Event", "Told", "Effect")
+COLUMNS = ("At", "Recorded", "Event", "Told", "Effect")
 LEGEND: Mapping[str, str] = {
     Disposition.STALE: "kept, but not applied, since a PAID is known",
     Disposition.NOTED: "kept; it changes nothing",
@@ -19,10 +19,10 @@ LEGEND: Mapping[str, str] = {
 
 def print_timeline(order: "OrderView", history: "HistoryView") -> None:
     """Where the order stands, its events in the order of the log, and what the words mean."""
-    review = f", under review ({order.review})" if order.review else ""
+    review = f", under review ({words(order.review)})" if order.review else ""
     print_text(f"Order {history.order_id} of store {history.store} is {order.status}{review}.")
     print_blank()
-    print_table(COLUMNS, _rows(history.events))
+    print_table(COLUMNS, _rows(history.events), folds=["Effect"])
     met = {event.disposition for event in history.events}
     legend = [f"{word}: {meaning}" for word, meaning in LEGEND.items() if word in met]
     if legend:
@@ -41,7 +41,7 @@ def _rows(events: Sequence["EventView"]) -> Iterator[Sequence[str | None]]:
             yield None, day.isoformat(), None, None, None
         yield (
             event.position,
-            f"{event.recorded_at:%H:%M:%S.%f}",
+            f"{event.recorded_at:%H:%M:%S.%f}"[:-3] + "Z",
             event.type,
             _told(event),
             _effect(event, positions),
@@ -70,4 +70,4 @@ def _effect(event: "EventView", positions: Mapping[int, str]) -> str | None:
     if event.type == DeliveryConflicted.__name__:
         return f"not applied: contradicts {cause}"
     because = f"because of {cause}"
-    return f"{event.reason}, {because}" if event.reason else because
+    return f"{because}: {words(event.reason)}" if event.reason else because

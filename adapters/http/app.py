@@ -14,6 +14,7 @@ from adapters.http.api import query_router
 from adapters.http.health import health_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
+from adapters.keepers import Keeper, ThreadKeeper
 from adapters.service import Service, api_tokens, providers
 
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
@@ -37,16 +38,18 @@ class LedgerApp(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application. It starts and stops the service's runner with itself, and commits what was
-    taken before it stops."""
+def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
+    """The application. The keeper of the read models, unless given a thread of this process, starts
+    and stops with it; what was taken is committed before it stops."""
+    keeper = keeper or ThreadKeeper(service)
     queue = GroupCommit(service.ledger.record)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start_runner()
+        keeper.start()
         yield
         await queue.close()
+        await asyncio.to_thread(keeper.stop)
         await asyncio.to_thread(service.close)
 
     app = LedgerApp(
@@ -63,6 +66,6 @@ def create_app(service: Service) -> FastAPI:
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(query_router(service.queries, tokens))
-    app.include_router(health_router(service, tokens))
+    app.include_router(health_router(service, keeper, tokens))
     problems.install(app)
     return app

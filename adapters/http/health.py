@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from adapters.keepers import Keeper
 from adapters.secrets import Tokens
 from adapters.service import PROJECTIONS, Service
 from adapters.storage.log import StorageUnavailable
 
 
-def health_router(service: Service, tokens: Tokens) -> APIRouter:
+def health_router(service: Service, keeper: Keeper, tokens: Tokens) -> APIRouter:
     """The routes of the health checks. Details are for holders of an API token."""
     router = APIRouter(prefix="/health", tags=["health"])
     bearer = HTTPBearer(auto_error=False)
@@ -29,7 +30,7 @@ def health_router(service: Service, tokens: Tokens) -> APIRouter:
         """The database answers and the read models are kept; else 503."""
         try:
             details = await run_in_threadpool(_details, service)
-            is_ready = service.runner_is_alive
+            is_ready = keeper.is_alive
         except StorageUnavailable:
             details, is_ready = {}, False
         if not is_ready:

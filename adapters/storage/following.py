@@ -14,7 +14,7 @@ class Following(ListenNotifySubscription[ApplicationRecorder]):
 
     def __init__(self, log: EventLog, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(log.recorder, gt, topics)
-        log.wake(self._has_been_notified)
+        log.on_append(self._has_been_notified.set)
 
     def _loop_on_pull(self) -> None:
         try:

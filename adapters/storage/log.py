@@ -12,6 +12,7 @@ from domain.log import Position
 from domain.payment import Outcome
 
 Clock = Callable[[], datetime]
+Tell = Callable[[], None]
 PARTITION = 0  # the only one until the log is split; every position carries it
 
 
@@ -97,8 +98,12 @@ class EventLog(Protocol):
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
 
-    def wake(self, event: Event) -> None:
-        """Set this threading event after every append of this process."""
+    def on_append(self, tell: Tell) -> None:
+        """Call this after every append of this process; it must not block."""
+
+    def on_append_elsewhere(self, tell: Tell, stop: Event) -> None:
+        """Call this soon after an append of another process, until told to stop, where the database
+        can say so. Who must not miss any polls besides."""
 
     def close(self) -> None:
         """Release the connections."""

@@ -61,6 +61,13 @@ class Database:
                 become_service(self._writer)
             yield self._writer
 
+    @contextmanager
+    def listening(self, channel: str) -> Iterator[Connection]:
+        """A connection that hears the notifications of a channel."""
+        with translated_errors(), connect(self._url) as connection:
+            connection.execute(f"LISTEN {channel}".encode())
+            yield connection
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from threading import Event, Lock
+from threading import Event, Thread
 from typing import Any
 from uuid import UUID
-from weakref import WeakSet
 
 import psycopg
 from eventsourcing.persistence import (
@@ -26,6 +25,7 @@ from adapters.storage.log import (
     LogEntry,
     StorageUnavailable,
     StoredAt,
+    Tell,
     VersionConflict,
     utc_now,
 )
@@ -33,9 +33,10 @@ from adapters.storage.postgres import Database
 from domain.log import Position
 from domain.payment import Outcome
 
-APPEND_TRIES = (
-    3  # the answer may be lost with the connection; each loss is resolved by reading back
-)
+# The answer may be lost with the connection; each loss is resolved by reading back.
+APPEND_TRIES = 3
+CHANNEL = "order_ledger"
+LISTEN_SECONDS = 1.0
 
 # Typed and binary: the server neither guesses the arrays' types nor parses bodies as text.
 APPEND = (
@@ -60,8 +61,7 @@ class PostgresLog(ApplicationRecorder):
         self._database = database
         self._clock = clock
         self._originator_id_type = originator_id_type
-        self._listeners: WeakSet[Event] = WeakSet()
-        self._listeners_lock = Lock()
+        self._listeners: list[Tell] = []
 
     @property
     def recorder(self) -> ApplicationRecorder:
@@ -75,7 +75,7 @@ class PostgresLog(ApplicationRecorder):
         arguments = self._arguments(entries)
         with _unavailable():
             before_idx = self._append(entries, arguments)
-        self._wake_listeners()
+        self._tell()
         return _positions(entries, before_idx)
 
     def _append(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
@@ -194,19 +194,32 @@ class PostgresLog(ApplicationRecorder):
         )
         return (_delivery(rows[0][:-1]), rows[0][-1]) if rows else None
 
-    def wake(self, event: Event) -> None:
-        """Set this threading event after every append of this process."""
-        with self._listeners_lock:
-            self._listeners.add(event)
+    def on_append(self, tell: Tell) -> None:
+        """Call this after every append of this process."""
+        self._listeners.append(tell)
+
+    def on_append_elsewhere(self, tell: Tell, stop: Event) -> None:
+        """Call this at every append of any process, on a thread of its own."""
+        Thread(target=self._listen, args=(tell, stop), name="listener", daemon=True).start()
+
+    def _listen(self, tell: Tell, stop: Event) -> None:
+        while not stop.is_set():
+            try:
+                with self._database.listening(CHANNEL) as connection:
+                    tell()  # for what came before it listened
+                    while not stop.is_set():
+                        for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                            tell()
+            except PersistenceError:
+                stop.wait(LISTEN_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
 
-    def _wake_listeners(self) -> None:
-        with self._listeners_lock:
-            for event in self._listeners:
-                event.set()
+    def _tell(self) -> None:
+        for tell in tuple(self._listeners):
+            tell()
 
     def _all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         with _unavailable(), self._database.reading() as connection:
@@ -232,7 +245,7 @@ class PostgresLog(ApplicationRecorder):
         with self._database.writing() as connection:
             row = connection.execute(APPEND, [*event_arguments, *([[]] * 9)]).fetchone()
         assert row is not None
-        self._wake_listeners()
+        self._tell()
         return [row[0] + n for n in range(1, len(stored_events) + 1)]
 
     def select_events(

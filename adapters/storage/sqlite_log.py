@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from itertools import groupby
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 from uuid import UUID
-from weakref import WeakSet
 
 from eventsourcing.persistence import (
     ApplicationRecorder,
@@ -33,6 +32,7 @@ from adapters.storage.log import (
     LogEntry,
     StorageUnavailable,
     StoredAt,
+    Tell,
     VersionConflict,
     stored_event,
     utc_now,
@@ -62,8 +62,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
     ) -> None:
         super().__init__(datastore, events_table_name=events_table_name)
         self._clock = clock
-        self._listeners: WeakSet[Event] = WeakSet()
-        self._listeners_lock = Lock()
+        self._listeners: list[Tell] = []
 
     @property
     def recorder(self) -> ApplicationRecorder:
@@ -96,7 +95,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
                     positions = self._append(c, entries)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
-        self._wake_listeners()
+        self._tell()
         return positions
 
     def _append(self, c: SQLiteCursor, entries: Sequence[LogEntry]) -> list[Position | None]:
@@ -182,19 +181,20 @@ class SQLiteLog(SQLiteApplicationRecorder):
             body = c.fetchone()
             return _delivery(row), body["body"] if body else None
 
-    def wake(self, event: Event) -> None:
-        """Set this threading event after every append of this process."""
-        with self._listeners_lock:
-            self._listeners.add(event)
+    def on_append(self, tell: Tell) -> None:
+        """Call this after every append of this process."""
+        self._listeners.append(tell)
+
+    def on_append_elsewhere(self, tell: Tell, stop: Event) -> None:
+        """SQLite tells nobody; who follows the file polls."""
 
     def close(self) -> None:
         """Close the file."""
         self.datastore.close()
 
-    def _wake_listeners(self) -> None:
-        with self._listeners_lock:
-            for event in self._listeners:
-                event.set()
+    def _tell(self) -> None:
+        for tell in tuple(self._listeners):
+            tell()
 
     # ----------------------------------------------------------------------------- the library's
 
@@ -203,7 +203,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
     ) -> Sequence[int] | None:
         """Append events that no delivery brought, as the library's `Application.save` does."""
         idxs = super().insert_events(stored_events, **kwargs)
-        self._wake_listeners()
+        self._tell()
         return idxs
 
     def _insert_events(

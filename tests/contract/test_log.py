@@ -123,7 +123,7 @@ def test_recording_times_never_go_back_even_if_the_clock_does(
 
 def test_an_append_wakes_who_waits_for_it(log: EventLog) -> None:
     woken = Event()
-    log.wake(woken)
+    log.on_append(woken.set)
     log.append([entry(event("s/a", 1))])
     assert woken.is_set()
 

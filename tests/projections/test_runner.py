@@ -154,7 +154,7 @@ def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
     ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = Runner(ledger, views, PROJECTIONS)
-    ledger.event_log.wake(runner.wake)
+    ledger.event_log.on_append(runner.wake.set)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     reached, stop, failures = Event(), Event(), iter([True, True, False])
     checkpoint, write = views.checkpoint, views.write
