@@ -20,6 +20,7 @@ from adapters.settings import load_settings
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
+NICENESS = 10  # where processors are short, taking deliveries in comes first
 
 log = logging.getLogger("order_ledger.projections")
 
@@ -66,10 +67,9 @@ class ThreadKeeper:
 class ProcessKeeper:
     """Keeps them in a process of their own, and starts another where that one dies."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self) -> None:
         self._stopping = Event()
         self._watcher = Thread(target=self._watch, name="projections-watcher")
-        service.ledger.event_log.on_append(self.wake)
 
     @property
     def is_alive(self) -> bool:
@@ -132,6 +132,7 @@ class KeptElsewhere:
 
 def main() -> None:
     """Keep the read models of the configured ledger until standard input ends."""
+    os.nice(NICENESS)
     for interruption in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interruption, signal.SIG_IGN)  # sent to the whole group; the lifeline decides
     configure_logs()

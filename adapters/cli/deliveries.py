@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import ID_MAX, AsJson, Limit, ending, group
+from adapters.cli.options import AsJson, Limit, ending, group, number
 from adapters.cli.output import (
     Failed,
     exact_time,
@@ -37,10 +37,10 @@ quarantine = group(
 
 Before = Annotated[
     int | None,
-    typer.Option(metavar="ID", min=1, max=ID_MAX, help="Go on where an earlier list ended."),
+    typer.Option(metavar="ID", parser=number, help="Go on where an earlier list ended."),
 ]
 DeliveryId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The number that a list shows.")
+    int, typer.Argument(metavar="ID", parser=number, help="The number that a list shows.")
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Write nothing but the body's bytes, unchanged.")]
 
@@ -94,7 +94,7 @@ def list_quarantine(before: Before = None, limit: Limit = 100, as_json: AsJson =
     "show", epilog=ending("quarantine show 7", "quarantine show 7 --raw > body.json")
 )
 def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = False) -> None:
-    """Show a delivery that was set aside, why, and the body that came with it."""
+    """Show what was set aside, why, and the body that came."""
     _show(delivery_id, SET_ASIDE, as_json, raw)
 
 

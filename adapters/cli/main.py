@@ -67,9 +67,7 @@ def about(
 def serve(
     host: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOST", show_default="the configured one", help="Address to listen on."
-        ),
+        typer.Option(metavar="HOST", help="Listen on this address, not the configured one."),
     ] = None,
     port: Annotated[
         int | None,
@@ -77,10 +75,13 @@ def serve(
             metavar="PORT",
             min=0,
             max=65535,
-            show_default="the configured one",
-            help="Port to listen on; 0 takes a free one.",
+            help="Listen on this port, not the configured one; 0 takes a free one.",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=64, help="Web processes; several want PostgreSQL."),
+    ] = 1,
 ) -> None:
     """Take in webhooks and answer queries until stopped.
 
@@ -89,7 +90,7 @@ def serve(
     """
     from adapters.cli.serve import serve as run
 
-    run(host, port)
+    run(host, port, workers)
 
 
 app.command("demo", epilog=ending("demo"))(demo)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 LIMIT_MAX = 1000  # as in the HTTP API
-ID_MAX = 2**63 - 1
+NUMBER_MAX = 2**63 - 1  # that a database can hold
 EXIT_CODES = "Exit codes: 0 done; 1 failed or not found; 2 wrong usage or configuration."
 
 
@@ -51,6 +51,14 @@ def name(text: str) -> str:
     if not 1 <= len(text) <= 255:
         raise typer.BadParameter("a text of 1 to 255 characters is wanted")
     return text
+
+
+def number(text: str) -> int:
+    """A number that counts something: from 1 on."""
+    digits = text if text.isascii() and text.isdigit() and len(text) <= 19 else "0"
+    if not 1 <= int(digits) <= NUMBER_MAX:
+        raise typer.BadParameter("a whole number from 1 on is wanted")
+    return int(digits)
 
 
 AsJson = Annotated[

@@ -64,7 +64,7 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an order: its status, its payment, and whether it is under review."""
+    """Show an order: its status, its payment, its review."""
     with _queries() as queries:
         found = _find(queries, store, order_id)
         if as_of is None:

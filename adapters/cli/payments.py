@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Literal, TypeVar
@@ -11,7 +11,7 @@ import typer
 
 from adapters.cli.opening import opened
 from adapters.cli.options import AnyStore, ending, group, instant, name
-from adapters.cli.output import complain
+from adapters.cli.output import Failed, complain
 from domain.payment import PaymentStatus
 from projections.audit_history import AUDIT_HISTORY
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 EXAMPLES = ending(
     "payments export > payments.csv",
-    "payments export --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z -o january.csv",
+    "payments export --from 2026-01-01T00:00:00Z -o payments.csv",
     "payments export --status REFUNDED --format jsonl | jq .amount",
 )
 app = group("What the providers told, as a file.", EXAMPLES)
@@ -68,9 +68,9 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export the payment news, a line for each, in the order of recording.
+    """Export the payment news, in the order of recording.
 
-    The lines are those of the HTTP API. Whoever adds money up counts each payment_ref of a
+    Each is a line, the same as of the HTTP API. Whoever adds money up counts each payment_ref of a
     provider once, with its latest state and amount. A file gets its name once it is whole.
     """
     with opened(AUDIT_HISTORY.name) as service:
@@ -113,15 +113,18 @@ def _target(output: Path | None) -> Iterator[IO[bytes]]:
     if output is None or str(output) == "-":
         yield typer.get_binary_stream("stdout")
         return
-    path = output.resolve()
-    if path.exists() and not path.is_file():  # a pipe or a device has no draft
-        with path.open("wb") as file:
+    if output.exists() and not output.is_file():  # a pipe or a device has no draft
+        with output.open("wb") as file:
             yield file
         return
+    path = output.resolve()
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with draft.open("xb") as file:
             yield file
         draft.replace(path)
+    except OSError as error:
+        raise Failed(f"cannot write {output}: {error.strerror}") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)

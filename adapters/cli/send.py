@@ -82,29 +82,24 @@ def send(
         typer.Option(
             metavar="ORDER_ID",
             parser=name,
-            show_default="first-order",
-            help="The order of a sample in the provider's own shape.",
+            help="The order of a sample in the provider's shape; first-order unless said.",
         ),
     ] = None,
     status: Annotated[
         str | None,
         typer.Option(
-            metavar="STATUS", parser=name, show_default="PAID", help="What the sample says of it."
+            metavar="STATUS", parser=name, help="What the sample says of it; PAID unless said."
         ),
     ] = None,
     url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL",
-            show_default="the configured host and port",
-            help="Where the server listens.",
+            metavar="URL", help="Where the server listens, if not where the configuration says."
         ),
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(
-            metavar="TOKEN", show_default="the configured one", help="The webhook's token."
-        ),
+        typer.Option(metavar="TOKEN", help="The webhook's token, if not a configured one."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the server's answer as it came.")

@@ -3,10 +3,11 @@
 import logging
 import shlex
 import socket
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from adapters.http import create_app
 from adapters.keepers import ProcessKeeper
@@ -20,29 +21,56 @@ GRACEFUL_STOP_SECONDS = 10
 log = logging.getLogger("order_ledger")
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-) -> None:
-    """Take in webhooks and answer queries until stopped."""
+def serve(host: str | None, port: int | None, workers: int) -> None:
+    """Take in webhooks and answer queries until stopped (see `order-ledger serve --help`)."""
     given = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    if workers > 1 and settings.database_path is not None:
+        raise ConfigurationError(
+            "--workers: an SQLite ledger has one writer; keep one worker, or move to PostgreSQL "
+            "with ORDER_LEDGER_DATABASE_URL=postgresql://..."
+        )
     configure_logs()
     for line in unknown_variables():
         log.warning(line)
     with _listen(settings) as listener:
-        service = Service(settings)
-        app = create_app(service, ProcessKeeper(service))
-        typer.echo(_welcome(settings, _url(listener)))
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,  # the delivery log says more, and without addresses
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        if workers == 1:
+            _serve_alone(settings, listener)
+        else:
+            _serve_together(settings, listener, workers)
+
+
+def _serve_alone(settings: Settings, listener: socket.socket) -> None:
+    service = Service(settings)
+    keeper = ProcessKeeper()
+    service.ledger.event_log.on_append(keeper.wake)
+    app = create_app(service, keeper)
+    typer.echo(_welcome(settings, _url(listener)))
+    uvicorn.Server(_config(app)).run(sockets=[listener])
+
+
+def _serve_together(settings: Settings, listener: socket.socket, workers: int) -> None:
+    Service(settings).close()  # the schema is made once, and problems are told here
+    keeper = ProcessKeeper()
+    keeper.start()
+    typer.echo(_welcome(settings, _url(listener)))
+    try:
+        config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
+        Multiprocess(config, [listener]).run()
+    finally:
+        keeper.stop()
+
+
+def _config(app: Any, **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the delivery log says more, and without addresses
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
+        **options,
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,9 +1,13 @@
 """The FastAPI application over a service."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from threading import Thread
+from time import sleep
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -14,9 +18,12 @@ from adapters.http.api import query_router
 from adapters.http.health import health_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
-from adapters.keepers import Keeper, ThreadKeeper
+from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
+from adapters.logs import configure_logs
 from adapters.service import Service, api_tokens, providers
+from adapters.settings import load_settings
 
+PARENT_POLL_SECONDS = 0.5
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
 
 
@@ -36,6 +43,20 @@ class LedgerApp(FastAPI):
             await self.webhook_endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def worker_app() -> FastAPI:
+    """The application of one of several web processes, made in that process."""
+    configure_logs()
+    Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    return create_app(Service(load_settings()), KeptElsewhere())
+
+
+def _stop_with_parent(parent: int) -> None:
+    """Without the process that started it, nobody would ever stop this one."""
+    while os.getppid() == parent:
+        sleep(PARENT_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:

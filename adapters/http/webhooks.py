@@ -18,11 +18,13 @@ from starlette.types import Receive, Scope, Send
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, problem_body
 from adapters.ledger import Delivery, Receipt
+from adapters.logs import DeliveryLines
 from adapters.providers import Ignored, Provider, Unreadable
 from domain.log import split_stream
 from domain.payment import Outcome
 
 log = logging.getLogger("order_ledger.deliveries")
+lines = DeliveryLines(log.name)
 
 PATH = "/webhooks/"
 REFUSAL_LOG_SECONDS = 1.0  # a stranger may knock as often as he likes without filling the log
@@ -188,16 +190,14 @@ def _answer(receipt: Receipt) -> bytes:
 
 
 def _log_delivery(provider: str, receipt: Receipt, size: int, seconds: float) -> None:
-    log.info(
+    lines.write(
         "delivery",
-        extra={
-            "provider": provider,
-            "outcome": receipt.outcome.value,
-            "position": str(receipt.position) if receipt.position else None,
-            "reason": receipt.reason,
-            "body_bytes": size,
-            "duration_ms": round(seconds * 1000, 2),
-        },
+        provider=provider,
+        outcome=receipt.outcome.value,
+        position=str(receipt.position) if receipt.position else None,
+        reason=receipt.reason,
+        body_bytes=size,
+        duration_ms=round(seconds * 1000, 2),
     )
 
 
