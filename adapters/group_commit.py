@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from adapters.ledger import Delivery, Receipt
+from adapters.logs import discreetly
 from adapters.storage.log import StorageUnavailable
 
 log = logging.getLogger("order_ledger.writer")
@@ -104,8 +105,9 @@ class GroupCommit:
             return list(self._commit(deliveries))
         except StorageUnavailable as error:
             return [error] * len(batch)
-        except Exception:
-            log.exception("a batch of %d could not be written together", len(batch))
+        except Exception as error:
+            what = discreetly(error)
+            log.error("a batch of %d could not be written together: %s", len(batch), what)
         return [self._write_alone(delivery) for delivery in deliveries]
 
     def _write_alone(self, delivery: Delivery) -> Receipt | Exception:

@@ -146,8 +146,12 @@ class _Batch:
         stream = stream_of(notice.store, notice.order_id)
         try:
             entry, order = self._decide(delivery, notice, stream)
-        except (ImpossibleHistory, MapperDeserialisationError) as error:
+        except ImpossibleHistory as error:
             self._append(_entry(delivery, Outcome.QUARANTINED, f"damaged order: {error}"), None)
+            return
+        except MapperDeserialisationError:
+            unread = "damaged order: an event of it cannot be read"
+            self._append(_entry(delivery, Outcome.QUARANTINED, unread), None)
             return
         self._current[stream] = order
         for event in entry.events:

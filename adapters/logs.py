@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+FRAMES_MAX = 8
 QUIET = ("httpx", "httpcore")
 
 
@@ -27,6 +30,13 @@ def configure_logs(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def discreetly(error: BaseException) -> str:
+    """What failed and where, without the error's message: that may repeat what it failed on."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_MAX:]
+    places = " < ".join(f"{f.name} ({Path(f.filename).name}:{f.lineno})" for f in reversed(frames))
+    return f"{type(error).__name__} in {places}"
 
 
 class DeliveryLines:

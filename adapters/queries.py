@@ -283,7 +283,8 @@ def _read_cursor(text: str) -> tuple[str, str]:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         store, order_id = json.loads(raw)
-    except ValueError:
+        f"{store}{order_id}".encode()  # a lone surrogate is no text that could be compared
+    except (ValueError, TypeError):
         raise BadCursor("after: not a cursor of this service") from None
     if not isinstance(store, str) or not isinstance(order_id, str):
         raise BadCursor("after: not a cursor of this service")

@@ -14,24 +14,31 @@ def made_once(folder: Path, name: str) -> str:
     """A token that is made on first use and kept in a file that only its owner can read."""
     path = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    if not _read(path):
         # Written whole before it gets its name: two starting processes agree on one token.
         descriptor, draft = mkstemp(dir=folder, prefix=f".{name}-")  # mode 0600
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        Path(draft).unlink()
-    return path.read_text().strip()
+        if path.exists():  # but empty: a token that anybody could guess
+            Path(draft).replace(path)
+        else:
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            Path(draft).unlink()
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
 
 
 class Tokens:
     """Live tokens, to be compared with a given one in constant time."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        self._digests = tuple(_digest(token.encode()) for token in tokens)
+        self._digests = tuple(_digest(token.encode()) for token in tokens if token)
 
     def match(self, given: bytes) -> bool:
         """Whether this is a live token. Every live one is compared, as digests of equal length."""

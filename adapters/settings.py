@@ -1,5 +1,6 @@
 """The configuration: a TOML file, and environment variables over it."""
 
+import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,7 +57,8 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/ledger.db",
-        description="where the ledger is; relative to the folder it runs in",
+        repr=False,
+        description="where the ledger is; a file's path is relative to the working folder",
     )
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
@@ -67,7 +69,9 @@ class Settings(BaseSettings):
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="larger webhook bodies are refused"
     )
     providers: dict[Name, ProviderSettings] = Field(
-        {"sevi": ProviderSettings()}, description="the providers, by the name in their URL"
+        {"sevi": ProviderSettings()},
+        min_length=1,
+        description="the providers, by the name in their URL",
     )
 
     @field_validator("api_tokens")
@@ -123,8 +127,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
     except SettingsError as error:
-        problems = [f"{error}: write lists as JSON, for example '[\"...\"]'"]
-    except TOMLDecodeError as error:
+        named = ", ".join(_no_json()) or str(error)
+        problems = [f"{named}: write it as JSON, a list as '[\"...\"]'"]
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
         problems = [f"{_config_file()} is not TOML: {error}"]
     raise ConfigurationError("\n".join(problems))
 
@@ -158,6 +163,18 @@ def unknown_variables() -> list[str]:
         close = get_close_matches(stem, known, n=1)
         lines.append(f"{variable} is no setting" + (f"; did you mean {close[0]}?" if close else ""))
     return lines
+
+
+def _no_json() -> list[str]:
+    """The variables that should hold JSON and do not."""
+    names = []
+    for variable, value in os.environ.items():
+        if variable.startswith((f"{PREFIX}PROVIDERS", f"{PREFIX}API_TOKENS")):
+            try:
+                json.loads(value)
+            except ValueError:
+                names.append(variable)
+    return names
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

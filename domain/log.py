@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 EventT_co = TypeVar("EventT_co", covariant=True)
-_POSITION = re.compile(r"(0|[1-9]\d{0,8})-(0|[1-9]\d{0,17})")
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True, order=True)

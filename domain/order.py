@@ -241,14 +241,17 @@ def _advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
     _require(event.originator_id == order.id, event, "the event belongs to another order")
     _require(event.originator_version == order.version + 1, event, "a version is missing or double")
     match event:
-        case News():
+        case PaymentReceived() | DeliveryConflicted():
             return _take_in(order, event, deliveries)
         case Consequence():
             return _follow(order, event, deliveries)
     raise ImpossibleHistory(f"{_name(event)}: it is no event of an order")
 
 
-def _take_in(order: Order, news: News, deliveries: Deliveries) -> Order:
+def _take_in(
+    order: Order, news: PaymentReceived | DeliveryConflicted, deliveries: Deliveries
+) -> Order:
+    _require(not _owes_delivered(order), news, "the PAID before it delivered nothing")
     key = (news.provider, news.delivery_key)
     known = deliveries.get(key, ())
     deliveries[key] = (*known, Known(news, news.originator_version))
@@ -256,7 +259,7 @@ def _take_in(order: Order, news: News, deliveries: Deliveries) -> Order:
     if isinstance(news, DeliveryConflicted):
         original = known[0].news.originator_version if known else None
         _require(news.original_version == original, news, "no original delivery has this key")
-    elif isinstance(news, PaymentReceived):
+    else:
         before = [k.news for k in known if isinstance(k.news, PaymentReceived)]
         _require(all(_retells(news, n) for n in before), news, "recorded before")
         if order.provider in (None, news.provider):
@@ -272,6 +275,14 @@ def _take_in(order: Order, news: News, deliveries: Deliveries) -> Order:
         deliveries=deliveries,
         **changes,
     )
+
+
+def _owes_delivered(order: Order) -> bool:
+    """Whether the last news is an applied PAID that nothing followed from."""
+    last = order.last_news
+    applied = isinstance(last, PaymentReceived) and last.disposition is Disposition.APPLIED
+    paid = last is not None and last.status is S.PAID
+    return applied and paid and order.status is not OrderStatus.DELIVERED
 
 
 def _retells(news: News, earlier: News) -> bool:
@@ -290,6 +301,8 @@ def _learn(order: Order, news: PaymentReceived) -> dict[str, Any]:
         if then is Then.AWAIT:
             changes["status"] = OrderStatus.AWAITING_PAYMENT
     if news.status is S.PAID:
+        decided = news.disposition in (Disposition.APPLIED, Disposition.HELD)
+        _require(decided or order.paid is not None, news, "the first PAID was passed over")
         changes["paid"] = _confirm(order.paid, news)
     elif news.status in MONEY_WENT_BACK:
         changes["refunded"] = True

@@ -182,9 +182,5 @@ class Runner:
         self._parked[projection.name] = _Parked(poison, monotonic() + pause, pause)
         self._sink.park(projection.name, poison)
         if before is None or before.poison.position != poison.position:
-            log.error(
-                "projection %s is parked at %s: %s",
-                projection.name,
-                poison.position,
-                poison.error,
-            )
+            # What failed is kept with the read models: it may name the order, so it is not logged.
+            log.error("projection %s is parked at %s", projection.name, poison.position)

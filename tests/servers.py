@@ -40,7 +40,12 @@ class RunningServer:
             stderr=self._errors,
             text=True,
         )
-        self.url = self._read_url()
+        try:
+            self.url = self._read_url()
+        except BaseException:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+            raise
         self.http = httpx.Client(base_url=self.url, timeout=START_SECONDS)
         self.http.get("/health/live").raise_for_status()
 

@@ -25,6 +25,42 @@ EXAMPLES = ending(
 app = group("What the providers told, as a file.", EXAMPLES)
 
 
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from", metavar="TIME", parser=instant, help="Recorded then or later (RFC 3339)."
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
+]
+Status = Annotated[
+    PaymentStatus | None,
+    typer.Option(
+        metavar="STATUS",
+        case_sensitive=False,
+        help=f"Only news that says {', '.join(PaymentStatus)}.",
+    ),
+]
+ProviderName = Annotated[
+    str | None, typer.Option(metavar="PROVIDER", parser=name, help="Only this provider's news.")
+]
+OrderId = Annotated[
+    str | None, typer.Option(metavar="ORDER_ID", parser=name, help="Only news of this order.")
+]
+Form = Annotated[
+    Literal["csv", "jsonl"],
+    typer.Option("--format", metavar="FORMAT", help="csv, or jsonl: one JSON object a line."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write there instead of to standard output."
+    ),
+]
+
+
 @app.callback()
 def payments() -> None:
     """What the providers told, as a file."""
@@ -32,41 +68,14 @@ def payments() -> None:
 
 @app.command("export", epilog=EXAMPLES)
 def export(
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from", metavar="TIME", parser=instant, help="Recorded then or later (RFC 3339)."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
-    ] = None,
-    status: Annotated[
-        PaymentStatus | None,
-        typer.Option(
-            metavar="STATUS",
-            case_sensitive=False,
-            help=f"Only news that says {', '.join(PaymentStatus)}.",
-        ),
-    ] = None,
-    provider: Annotated[
-        str | None, typer.Option(metavar="PROVIDER", parser=name, help="Only this provider's news.")
-    ] = None,
-    order_id: Annotated[
-        str | None, typer.Option(metavar="ORDER_ID", parser=name, help="Only news of this order.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
+    status: Status = None,
+    provider: ProviderName = None,
+    order_id: OrderId = None,
     store: AnyStore = None,
-    form: Annotated[
-        Literal["csv", "jsonl"],
-        typer.Option("--format", metavar="FORMAT", help="csv, or jsonl: one JSON object a line."),
-    ] = "csv",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write there instead of to standard output."
-        ),
-    ] = None,
+    form: Form = "csv",
+    output: Output = None,
 ) -> None:
     """Export the payment news, in the order of recording.
 

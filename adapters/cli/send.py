@@ -37,6 +37,40 @@ EXAMPLES = ending(
 )
 
 
+ProviderName = Annotated[
+    str, typer.Argument(metavar="PROVIDER", parser=name, help="A configured provider, say sevi.")
+]
+File = Annotated[
+    typer.FileBinaryRead | None,
+    typer.Option("--file", "-f", metavar="FILE", help="Send these bytes; - reads standard input."),
+]
+OrderId = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORDER_ID",
+        parser=name,
+        help="The order of a sample in the provider's shape; first-order unless said.",
+    ),
+]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STATUS", parser=name, help="What the sample says of it; PAID unless said."
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where the server listens, if not where the configuration says."
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(metavar="TOKEN", help="The webhook's token, if not a configured one."),
+]
+AsItCame = Annotated[bool, typer.Option("--json", help="Print the server's answer as it came.")]
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a server said to a webhook."""
@@ -67,43 +101,13 @@ class Answer:
 
 
 def send(
-    provider: Annotated[
-        str,
-        typer.Argument(metavar="PROVIDER", parser=name, help="A configured provider, say sevi."),
-    ],
-    file: Annotated[
-        typer.FileBinaryRead | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="Send these bytes; - reads standard input."
-        ),
-    ] = None,
-    order_id: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ORDER_ID",
-            parser=name,
-            help="The order of a sample in the provider's shape; first-order unless said.",
-        ),
-    ] = None,
-    status: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STATUS", parser=name, help="What the sample says of it; PAID unless said."
-        ),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Where the server listens, if not where the configuration says."
-        ),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(metavar="TOKEN", help="The webhook's token, if not a configured one."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the server's answer as it came.")
-    ] = False,
+    provider: ProviderName,
+    file: File = None,
+    order_id: OrderId = None,
+    status: Status = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: AsItCame = False,
 ) -> None:
     """Send a signed webhook to a running server.
 

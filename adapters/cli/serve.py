@@ -79,6 +79,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen()  # from now on whoever connects waits, and is not refused
     except OSError as error:
         listener.close()
         raise ConfigurationError(

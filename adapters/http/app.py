@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
 from time import sleep
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -16,6 +18,8 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.api import query_router
 from adapters.http.health import health_router
+from adapters.http.openapi import complete
+from adapters.http.problems import problem_response
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
@@ -24,6 +28,7 @@ from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
 
 PARENT_POLL_SECONDS = 0.5
+CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
 
 
@@ -35,7 +40,10 @@ class LedgerApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if (
+        if scope["type"] == "http" and CONTROL.search(scope["path"]):
+            # No id has one, and a path that ends with one would match as if it were not there.
+            await problem_response(404, "nothing has such a name")(scope, receive, send)
+        elif (
             scope["type"] == "http"
             and scope["path"].startswith(WEBHOOKS)
             and scope["method"] == "POST"
@@ -43,6 +51,12 @@ class LedgerApp(FastAPI):
             await self.webhook_endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
 
 
 def worker_app() -> FastAPI:

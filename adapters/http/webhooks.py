@@ -16,10 +16,11 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from adapters.group_commit import GroupCommit, Overloaded
-from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, problem_body
+from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
 from adapters.ledger import Delivery, Receipt
-from adapters.logs import DeliveryLines
+from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ignored, Provider, Unreadable
+from adapters.storage.log import StorageUnavailable
 from domain.log import split_stream
 from domain.payment import Outcome
 
@@ -27,6 +28,8 @@ log = logging.getLogger("order_ledger.deliveries")
 lines = DeliveryLines(log.name)
 
 PATH = "/webhooks/"
+WEBHOOK_TOKEN = "webhookToken"  # noqa: S105  (the scheme's name in the OpenAPI document)
+LENGTH_DIGITS_MAX = 18
 REFUSAL_LOG_SECONDS = 1.0  # a stranger may knock as often as he likes without filling the log
 
 
@@ -86,8 +89,11 @@ class WebhookEndpoint:
             return await self._queue.submit(_translate(provider, body))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
-        except Exception:
-            log.exception("a delivery could not be stored")
+        except StorageUnavailable as error:
+            log.error("a delivery could not be stored: %s", error)
+            raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
+        except Exception as error:
+            log.error("a delivery could not be stored: %s", discreetly(error))
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:
@@ -109,19 +115,19 @@ class WebhookEndpoint:
 
 def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
     """The route as FastAPI documents it and guards its method; the endpoint answers."""
-    problems = (401, 404, 413, 503)
+    problems = (400, 401, 404, 413, 503)
     route = APIRoute(
         f"{PATH}{{provider}}",
         receive_webhook,
         methods=["POST"],
         response_model=WebhookAnswer,
-        responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in problems},
+        responses={status: {} for status in problems},
         openapi_extra={
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": {"type": "object"}}},
             },
-            "security": [{"webhookToken": []}],
+            "security": [{WEBHOOK_TOKEN: []}],
         },
         tags=["webhooks"],
     )
@@ -152,16 +158,22 @@ def _translate(provider: Provider, body: bytes) -> Delivery:
     except Unreadable as unreadable:
         outcome, reason = Outcome.QUARANTINED, str(unreadable)
     except Exception as error:  # a defect of ours must not cost the shop its payment news
-        log.exception("the adapter of %s failed", provider.name)
+        log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
         outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
     return Delivery(provider.name, received_at, body, digest, notice, outcome, reason)
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:
     too_large = _Refused(413, f"a body has at most {size_max} bytes")
+    announced: int | None = None
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > size_max:
-            raise too_large
+        if name == b"upgrade":  # the server drops the body of a request that wants another protocol
+            raise _Refused(400, "a delivery cannot change the protocol")
+        if name == b"content-length" and value.isdigit():
+            digits = value.lstrip(b"0") or b"0"
+            if len(digits) > LENGTH_DIGITS_MAX or int(digits) > size_max:
+                raise too_large
+            announced = int(digits)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -174,6 +186,8 @@ async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:
             raise too_large
         chunks.append(chunk)
         if not message.get("more_body", False):
+            if announced is not None and announced != size:
+                raise _Refused(400, "the body is not as long as its Content-Length says")
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

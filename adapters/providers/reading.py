@@ -12,7 +12,8 @@ from domain.money import AmountError, exact_amount
 DEPTH_MAX = 64
 TEXT_LENGTH_MAX = 255
 AMOUNT_LENGTH_MAX = 64
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text without an end runs to the body's: else each quote would look for its end anew.
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # Control characters, line separators, and lone surrogates, which no encoding can hold.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,4})?", re.ASCII)
@@ -40,6 +41,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable("the body is not a JSON object")
     return value
+
+
+def kind_at(parent: Mapping[str, Any], key: str) -> str | None:
+    """A word that tells kinds apart; None where it is null or missing."""
+    return None if parent.get(key) is None else word_at(parent, key)
 
 
 def object_at(parent: Mapping[str, Any], key: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from adapters.providers.reading import (
     amount_at,
     currency_at,
     id_at,
+    kind_at,
     object_at,
     read_object,
     word_at,
@@ -89,11 +90,13 @@ def _read(data: JSON) -> JSON | Ignored:
     raise Unreadable("the body names neither an order's payment nor a transaction")
 
 
-def _read_order(order: JSON, order_id: str, words: set[str]) -> JSON:
+def _read_order(
+    order: JSON, order_id: str, words: set[str], currency_else: str | None = None
+) -> JSON:
     if len(words) != 1:
         raise Unreadable("order: one payment status is wanted, found none or several")
     (word,) = words
-    currency = currency_at(order, "currency")
+    currency = currency_at(order, "currency") or currency_else
     references = (id_at(order, key) for key in REFERENCES if order.get(key) != "")
     return {
         "order_id": order_id,
@@ -129,8 +132,10 @@ def _the_id(ids: set[str | None]) -> str:
 def _read_transaction(data: JSON) -> JSON | Ignored:
     order = object_at(data, "order")
     order_id = id_at(data, "orderId")
+    about_an_order = kind_at(data, "paymentType") in ABOUT_AN_ORDER
+    is_credit = kind_at(data, "transactionType") == "CREDIT"
     if order is None and order_id is None:
-        if data.get("paymentType") in ABOUT_AN_ORDER:
+        if about_an_order:
             raise Unreadable("orderId: a transaction about an order names none")
         return Ignored("a transaction without an order")
     currency = currency_at(data, "currency")
@@ -141,23 +146,16 @@ def _read_transaction(data: JSON) -> JSON | Ignored:
     status = TRANSACTION_WORDS.get(word, PaymentStatus.UNRECOGNIZED)
     payment = Payment(ref=ref, status=status, amount=amount_at(data, "amount", currency))
     if order is None:
-        told = {"order_id": order_id, "status": _lone_status(data, status), "raw_status": word}
-    else:
-        told = _read_order(order, _the_id({id_at(order, "id"), order_id}), _order_words(order))
-        if status is PaymentStatus.FAILED and told["status"] in UNPAID:
-            told |= {"status": PaymentStatus.FAILED, "raw_status": word}
-    return told | {"payment": payment, "currency": told.get("currency") or currency}
-
-
-def _lone_status(data: JSON, status: PaymentStatus) -> PaymentStatus:
-    """What a transaction says of an order whose own status did not come along.
-
-    One transaction may pay a part, so a completed one is no PAID.
-    """
-    if status is not PaymentStatus.PAID:
-        return status
-    pays = data.get("transactionType") == "CREDIT" and data.get("paymentType") in ABOUT_AN_ORDER
-    return PaymentStatus.PARTIALLY_PAID if pays else PaymentStatus.PENDING
+        if status is PaymentStatus.PAID:  # one transaction may pay a part, so it is no PAID
+            pays = about_an_order and is_credit
+            status = PaymentStatus.PARTIALLY_PAID if pays else PaymentStatus.PENDING
+        told = {"order_id": order_id, "status": status, "raw_status": word, "currency": currency}
+        return told | {"payment": payment}
+    named = _the_id({id_at(order, "id"), order_id})
+    told = _read_order(order, named, _order_words(order), currency)
+    if status is PaymentStatus.FAILED and told["status"] in UNPAID:
+        told |= {"status": PaymentStatus.FAILED, "raw_status": word}
+    return told | {"payment": payment}
 
 
 _SAMPLE = """{"order": {"id": %s, "referenceNumber": "ORD-204518",

@@ -109,6 +109,11 @@ class EventLog(Protocol):
         """Release the connections."""
 
 
+def first_line(error: Exception) -> str:
+    """An error in one line: what a database adds below it may repeat what it was given."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def utc_now() -> datetime:
     """The clock of the log: aware, UTC."""
     return datetime.now(UTC)

@@ -4,11 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.storage import postgres_schema
 from adapters.storage.log import EventLog
-from adapters.storage.postgres import Database
-from adapters.storage.postgres_log import PostgresLog
-from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -33,7 +29,11 @@ class Storage:
 def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
     """Open what the URL names, and create what is missing. Raises `StorageUnavailable`."""
     storage = _open_sqlite(sqlite_path(url)) if is_sqlite(url) else _open_postgres(url)
-    storage.views.prepare(projections)
+    try:
+        storage.views.prepare(projections)
+    except BaseException:
+        storage.close()
+        raise
     return storage
 
 
@@ -46,6 +46,12 @@ def _open_sqlite(path: Path) -> Storage:
 
 
 def _open_postgres(url: str) -> Storage:
+    # Imported here: its driver takes a tenth of a second, and an embedded ledger needs none.
+    from adapters.storage import postgres_schema
+    from adapters.storage.postgres import Database
+    from adapters.storage.postgres_log import PostgresLog
+    from adapters.storage.postgres_views import PostgresViews
+
     if postgres_schema.check(url):
         postgres_schema.init(url)
     return Storage(PostgresLog(Database(url)), PostgresViews(Database(url)))

@@ -27,6 +27,7 @@ from adapters.storage.log import (
     StoredAt,
     Tell,
     VersionConflict,
+    first_line,
     utc_now,
 )
 from adapters.storage.postgres import Database
@@ -309,7 +310,7 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except PersistenceError as error:
-        raise StorageUnavailable(str(error)) from error
+        raise StorageUnavailable(first_line(error)) from error
 
 
 def _places(entries: Sequence[LogEntry]) -> tuple[list[int | None], list[int | None]]:

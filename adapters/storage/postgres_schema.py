@@ -7,7 +7,7 @@ from importlib import resources
 import psycopg
 from psycopg import Connection
 
-from adapters.storage.log import StorageUnavailable
+from adapters.storage.log import StorageUnavailable, first_line
 from adapters.storage.postgres import SERVICE_ROLE, connect
 
 SERVER_VERSION_MIN = 140000
@@ -65,12 +65,12 @@ def init(url: str) -> list[str]:
             return [migration.name for migration in missing]
     except psycopg.errors.InsufficientPrivilege as error:
         raise StorageUnavailable(
-            f"the schema cannot be created by this user ({_line(error)}): "
+            f"the schema cannot be created by this user ({first_line(error)}): "
             "run `order-ledger db init` once with the URL of the database's owner, who may create "
             f"roles, then GRANT {SERVICE_ROLE} to this user"
         ) from error
     except psycopg.Error as error:
-        raise StorageUnavailable(_line(error)) from error
+        raise StorageUnavailable(first_line(error)) from error
 
 
 def check(url: str) -> list[str]:
@@ -91,7 +91,7 @@ def check(url: str) -> list[str]:
             ]
             return problems
     except psycopg.Error as error:
-        raise StorageUnavailable(_line(error)) from error
+        raise StorageUnavailable(first_line(error)) from error
 
 
 def _applied(connection: Connection) -> dict[int, str]:
@@ -105,7 +105,3 @@ def _applied(connection: Connection) -> dict[int, str]:
 def _require_version(connection: Connection) -> None:
     if connection.info.server_version < SERVER_VERSION_MIN:
         raise StorageUnavailable("PostgreSQL 14 or newer is wanted")
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -34,6 +34,7 @@ from adapters.storage.log import (
     StoredAt,
     Tell,
     VersionConflict,
+    first_line,
     stored_event,
     utc_now,
 )
@@ -290,7 +291,7 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except PersistenceError as error:
-        raise StorageUnavailable(str(error)) from error
+        raise StorageUnavailable(first_line(error)) from error
 
 
 def _event_row(

@@ -15,7 +15,7 @@ from adapters.storage.columns import (
     to_database,
     upsert_clause,
 )
-from adapters.storage.log import PARTITION, StorageUnavailable
+from adapters.storage.log import PARTITION, StorageUnavailable, first_line
 from domain.log import Position
 from projections.model import AnyTable, Key, Projection, Row, RowT, Table
 from projections.runner import CheckpointMoved, Poison
@@ -209,4 +209,4 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except PersistenceError as error:
-        raise StorageUnavailable(str(error)) from error
+        raise StorageUnavailable(first_line(error)) from error

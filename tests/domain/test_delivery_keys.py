@@ -158,6 +158,12 @@ def test_another_conflict_is_kept_and_named_after_the_original_but_not_reviewed_
     )
 
 
+def test_other_bytes_that_repeat_a_conflict_and_not_its_original_conflict_too() -> None:
+    given(evt(b"one"), evt(b"two", S.FAILED)).when(evt(b"three", S.FAILED)).then(
+        DeliveryConflicted, outcome=CONFLICT
+    )
+
+
 # --------------------------------------------------------------------- a word that became known
 
 

@@ -9,6 +9,7 @@ from domain.order import (
     OrderEvent,
     OrderStatus,
     PaymentReceived,
+    ReviewRequired,
     decide,
 )
 from domain.payment import PaymentStatus
@@ -72,6 +73,8 @@ def check_record(before: History, after: History) -> None:
     assert news.status is after.told[-1]
     assert len(consequences) <= 1
     assert not any(isinstance(event, PaymentReceived) for event in consequences)
+    reviews = [event for event in consequences if isinstance(event, ReviewRequired)]
+    assert len(reviews) == (after.model.review != before.model.review), "a review per new reason"
     assert [event.originator_version for event in after.events] == list(
         range(1, after.order.version + 1)
     )

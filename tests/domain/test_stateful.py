@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from dataclasses import replace
+from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from domain.order import (
     OrderEvent,
     OrderStatus,
     PaymentReceived,
+    ReviewRequired,
     decide,
     project,
 )
@@ -58,7 +60,8 @@ class OneOrder(RuleBasedStateMachine):
     @rule(target=told, earlier=told, body=bodies)
     def the_same_in_other_bytes(self, earlier: PaymentNotice, body: bytes) -> PaymentNotice:
         digest = hashlib.sha256(body).hexdigest()
-        return self.tell(replace(earlier, body=body, body_sha256=digest))
+        amount = earlier.amount and Decimal(f"{earlier.amount}0")
+        return self.tell(replace(earlier, body=body, body_sha256=digest, amount=amount))
 
     @rule(target=told, earlier=told, news=notices())
     def other_news_under_a_known_key(
@@ -74,12 +77,14 @@ class OneOrder(RuleBasedStateMachine):
         return self.tell(replace(earlier, status=status))
 
     def tell(self, told: PaymentNotice) -> PaymentNotice:
+        review = self.model.review
         expected = self.expected(told)
         decision = decide(self.order, told)
         assert decision.outcome is expected
         types = [type(event) for event in decision.events]
         assert types.count(PaymentReceived) == (expected in (Outcome.RECORDED, Outcome.STALE))
         assert types.count(DeliveryConflicted) == (expected is Outcome.CONFLICT)
+        assert types.count(ReviewRequired) == (self.model.review != review)
         self.order = fold(self.order, decision.events)
         self.events += decision.events
         return told
@@ -137,6 +142,7 @@ def after(history: list[PaymentNotice]) -> Order:
     return order
 
 
+@settings(deadline=None)
 @given(st.lists(notices(), max_size=12))
 def test_to_replay_what_was_told_appends_nothing(history: list[PaymentNotice]) -> None:
     order = after(history)
@@ -145,16 +151,35 @@ def test_to_replay_what_was_told_appends_nothing(history: list[PaymentNotice]) -
         assert (decision.outcome, decision.events) == (Outcome.DUPLICATE, ())
 
 
+def with_keys_of_their_own(history: list[PaymentNotice]) -> list[PaymentNotice]:
+    return [replace(told, delivery_key=str(number)) for number, told in enumerate(history)]
+
+
+CONTRADICTORY = st.sampled_from([S.PAID, S.FAILED, S.REFUNDED])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(notices(CONTRADICTORY, st.just("sevi")), max_size=6).map(with_keys_of_their_own))
+def test_payments_and_times_decide_which_failure_contradicts_a_paid(
+    history: list[PaymentNotice],
+) -> None:
+    order, model = ORDER, Model()
+    for told in history:
+        order = fold(order, decide(order, told).events)
+        model = tell(model, told)
+        assert order.review == model.review
+
+
 BEFORE_MONEY_GOES_BACK = st.sampled_from(
     [S.PAID, S.PENDING, S.PARTIALLY_PAID, S.FAILED, S.CANCELLED, S.EXPIRED]
 )
 of_one_provider = st.lists(notices(BEFORE_MONEY_GOES_BACK, st.just("sevi")), max_size=20)
 
 
-@given(of_one_provider)
+@settings(deadline=None)
+@given(of_one_provider.map(with_keys_of_their_own))
 def test_in_whatever_order_the_news_comes_a_paid_among_it_delivers_and_nothing_else_does(
-    history: list[PaymentNotice],
+    news: list[PaymentNotice],
 ) -> None:
-    news = [replace(told, delivery_key=str(number)) for number, told in enumerate(history)]
     paid = any(told.status is S.PAID for told in news)
     assert (after(news).status is OrderStatus.DELIVERED) == paid

@@ -1,0 +1,53 @@
+"""A program reads the same from the command line as over HTTP, byte for byte."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.cli.shops import CommandLine
+from tests.servers import RunningServer
+
+SAMPLE = """{"order": {"id": "42", "referenceNumber": "ORD-1", "paymentStatus": "%s",
+"amount": 902.1, "currency": "KES"}}"""
+
+
+@pytest.fixture
+def busy(server: RunningServer) -> RunningServer:
+    """A server that heard of two orders."""
+    for status in ("PENDING", "PAID", "FAILED", "Paid"):
+        server.deliver(SAMPLE % status)
+    last = server.deliver('{"orderId": "\u00e9=1+1", "orderPayment": "PAID"}').json()["position"]
+    server.get("/orders/42/history", min_position=last).raise_for_status()
+    return server
+
+
+def test_the_command_line_and_http_say_the_same(
+    busy: RunningServer, order_ledger: CommandLine
+) -> None:
+    questions: list[tuple[str, str, dict[str, str]]] = [
+        ("orders show ORD-1 --json", "/orders/42", {}),
+        ("orders history 42 --json", "/orders/42/history", {}),
+        ("orders list --json", "/orders", {}),
+        ("orders list --limit 1 --json", "/orders", {"limit": "1"}),
+        ("orders list --review open --json", "/orders", {"review": "open"}),
+        ("payments export", "/payments", {"format": "csv"}),
+        ("payments export --format jsonl", "/payments", {"format": "jsonl"}),
+        ("payments export --order-id 42", "/payments", {"format": "csv", "order_id": "42"}),
+    ]
+    for command, path, params in questions:
+        ran = order_ledger(*command.split())
+        assert (ran.code, ran.stderr) == (0, b""), command
+        end = b"\n" if "--json" in command else b""
+        assert ran.stdout == busy.get(path, **params).content + end, command
+
+
+def test_a_server_is_not_needed_and_its_files_stay_its_own(
+    busy: RunningServer, order_ledger: CommandLine, tmp_path: Path
+) -> None:
+    expected = order_ledger("orders", "history", "42", "--json").stdout
+    assert busy.stop() in (0, -15)
+    before = {path.name for path in (tmp_path / "var").iterdir()}
+    assert order_ledger("orders", "history", "42", "--json").stdout == expected
+    assert {path.name for path in (tmp_path / "var").iterdir()} == before
+    busy.start()
+    assert busy.get("/orders/42/history").content + b"\n" == expected
