@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli import deliveries, orders, payments
+from adapters.cli import database, deliveries, orders, payments
 from adapters.cli.demo import demo
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
@@ -96,6 +96,7 @@ def serve(
 app.command("demo", epilog=ending("demo"))(demo)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
+app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(deliveries.quarantine, name="quarantine")

@@ -1,9 +1,12 @@
 """The eventsourcing library's own persistence test-suite, run against our recorders."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import UUID
 
+import pytest
 from eventsourcing.persistence import (
     AggregateRecorder,
     ApplicationRecorder,
@@ -20,6 +23,10 @@ from eventsourcing.tests.persistence import (
 )
 from eventsourcing.utils import Environment, get_topic
 
+from adapters.storage import postgres_schema
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_log import PostgresLog
+from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import Factory, SQLiteLog, SQLiteProcessLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -66,6 +73,37 @@ class TestProcessRecorder(_InTemporaryFolder, ProcessRecorderTestCase):
     def create_recorder(self) -> ProcessRecorder:
         recorder = SQLiteProcessLog(self.datastore)
         recorder.create_table()
+        return recorder
+
+
+class _InPostgres:
+    """Gives each test an empty database, or a schema to itself."""
+
+    @pytest.fixture(autouse=True)
+    def _database(self, postgres_url: str) -> Iterator[None]:
+        postgres_schema.init(postgres_url)
+        self.database = Database(postgres_url)
+        yield
+        self.database.close()
+
+
+class TestPostgresApplicationRecorder(_InPostgres, ApplicationRecorderTestCase[Any]):
+    def create_recorder(self) -> ApplicationRecorder:
+        return PostgresLog(self.database, originator_id_type=UUID)
+
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+
+class TestPostgresNonInterleaving(_InPostgres, NonInterleavingNotificationIDsBaseCase):
+    def create_recorder(self) -> ApplicationRecorder:
+        return PostgresLog(self.database, originator_id_type=UUID)
+
+
+class TestPostgresTrackingRecorder(_InPostgres, TrackingRecorderTestCase):
+    def create_recorder(self) -> TrackingRecorder:
+        recorder = PostgresViews(self.database)
+        recorder.prepare(())
         return recorder
 
 

@@ -1,6 +1,6 @@
 """The runner: exactly once, in step with positions, and never past an event that it cannot fold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -8,9 +8,13 @@ from threading import Event, Thread
 import pytest
 
 from adapters.ledger import OrderLedger
+from adapters.storage import postgres_schema
 from adapters.storage.log import StorageUnavailable
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_views import SQLiteViews
+from adapters.storage.views import Views
 from domain.log import Position
 from domain.order import Delivered
 from projections import runner as module
@@ -18,10 +22,13 @@ from projections.audit_history import AUDIT_HISTORY, HISTORY
 from projections.model import Projection
 from projections.order_status import ORDER_STATUS, ORDERS
 from projections.runner import CheckpointMoved, Runner
-from tests.contract.logs import FakeClock, sqlite_log
+from tests.contract.logs import DATABASES, FakeClock, sqlite_log
 from tests.notices import delivery, notice
 
 PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
+
+
+Open = Callable[[Sequence[Projection]], Views]
 
 
 @pytest.fixture
@@ -30,17 +37,31 @@ def ledger(tmp_path: Path) -> Iterator[OrderLedger]:
         yield OrderLedger(log)
 
 
+@pytest.fixture(params=DATABASES)
+def open_views(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens read models, again and again the same ones, in each of the databases."""
+    opened: list[Views] = []
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        postgres_schema.init(url)
+
+    def open_them(projections: Sequence[Projection]) -> Views:
+        if request.param == "postgres":
+            views: Views = PostgresViews(Database(url))
+        else:
+            views = SQLiteViews(Datastore(str(tmp_path / "views.db"), "NORMAL"))
+        views.prepare(projections)
+        opened.append(views)
+        return views
+
+    yield open_them
+    for views in opened:
+        views.close()
+
+
 @pytest.fixture
-def views(tmp_path: Path) -> Iterator[SQLiteViews]:
-    opened = _open(tmp_path / "views.db", PROJECTIONS)
-    yield opened
-    opened.close()
-
-
-def _open(path: Path, projections: Sequence[Projection]) -> SQLiteViews:
-    views = SQLiteViews(Datastore(str(path), "NORMAL"))
-    views.prepare(projections)
-    return views
+def views(open_views: Open) -> Views:
+    return open_views(PROJECTIONS)
 
 
 def _record(ledger: OrderLedger, count: int) -> None:
@@ -59,7 +80,7 @@ def _failing(projection: Projection, at: int) -> Projection:
 
 
 def test_every_event_is_taken_in_once_across_batches(
-    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_SIZE_MAX", 7)
     _record(ledger, 20)
@@ -69,7 +90,7 @@ def test_every_event_is_taken_in_once_across_batches(
     assert views.checkpoint("order_status") == Position(0, 40)
 
 
-def test_a_runner_goes_on_where_another_stopped(ledger: OrderLedger, views: SQLiteViews) -> None:
+def test_a_runner_goes_on_where_another_stopped(ledger: OrderLedger, views: Views) -> None:
     _record(ledger, 3)
     Runner(ledger, views, PROJECTIONS).catch_up()
     _record(ledger, 5)
@@ -78,7 +99,7 @@ def test_a_runner_goes_on_where_another_stopped(ledger: OrderLedger, views: SQLi
 
 
 def test_two_runners_at_once_take_every_event_in_once(
-    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_SIZE_MAX", 5)
     _record(ledger, 50)
@@ -90,7 +111,7 @@ def test_two_runners_at_once_take_every_event_in_once(
     assert [row.idx for row in views.select(HISTORY, "ORDER BY idx")] == list(range(1, 101))
 
 
-def test_writing_from_a_position_that_moved_is_refused(views: SQLiteViews) -> None:
+def test_writing_from_a_position_that_moved_is_refused(views: Views) -> None:
     views.write("order_status", None, Position(0, 5), {})
     with pytest.raises(CheckpointMoved):
         views.write("order_status", None, Position(0, 6), {})
@@ -100,7 +121,7 @@ def test_writing_from_a_position_that_moved_is_refused(views: SQLiteViews) -> No
 
 
 def test_a_poison_event_parks_its_projection_there_and_no_other(
-    ledger: OrderLedger, views: SQLiteViews
+    ledger: OrderLedger, views: Views
 ) -> None:
     _record(ledger, 5)
     runner = Runner(ledger, views, (_failing(ORDER_STATUS, 4), AUDIT_HISTORY))
@@ -114,7 +135,7 @@ def test_a_poison_event_parks_its_projection_there_and_no_other(
 
 
 def test_after_the_fix_a_parked_projection_goes_on_by_itself(
-    ledger: OrderLedger, views: SQLiteViews
+    ledger: OrderLedger, views: Views
 ) -> None:
     _record(ledger, 5)
     Runner(ledger, views, (_failing(ORDER_STATUS, 4),)).catch_up()
@@ -125,7 +146,7 @@ def test_after_the_fix_a_parked_projection_goes_on_by_itself(
 
 
 def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
-    ledger: OrderLedger, views: SQLiteViews
+    ledger: OrderLedger, views: Views
 ) -> None:
     _record(ledger, 1)
     recorder = ledger.event_log.recorder
@@ -137,21 +158,17 @@ def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
     assert views.checkpoint("order_status") == Position(0, 2)
 
 
-def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, tmp_path: Path) -> None:
+def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, open_views: Open) -> None:
     _record(ledger, 2)
-    path = tmp_path / "views.db"
-    views = _open(path, PROJECTIONS)
-    Runner(ledger, views, PROJECTIONS).catch_up()
-    views.close()
-    views = _open(path, (replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
+    Runner(ledger, open_views(PROJECTIONS), PROJECTIONS).catch_up()
+    views = open_views((replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
     assert views.checkpoint("order_status") is None
     assert views.select(ORDERS, "") == []
     assert views.checkpoint("audit_history") == Position(0, 4)
-    views.close()
 
 
 def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
-    ledger: OrderLedger, views: SQLiteViews, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = Runner(ledger, views, PROJECTIONS)
     ledger.event_log.on_append(runner.wake.set)
@@ -182,7 +199,7 @@ def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
 
 
 def test_the_history_keeps_one_row_an_event_with_what_it_tells(
-    ledger: OrderLedger, views: SQLiteViews
+    ledger: OrderLedger, views: Views
 ) -> None:
     _record(ledger, 1)
     Runner(ledger, views, PROJECTIONS).catch_up()

@@ -1,0 +1,172 @@
+"""What is particular to a ledger in PostgreSQL: rights, triggers, migrations, lost answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from eventsourcing.persistence import OperationalError
+
+from adapters.storage import postgres_schema
+from adapters.storage.log import StorageUnavailable
+from adapters.storage.postgres import Database, become_service, connect
+from adapters.storage.postgres_log import PostgresLog
+from domain.log import Position
+from domain.payment import Outcome
+from tests.contract.logs import FakeClock, entry, event
+
+TABLES = ("stored_events", "deliveries", "bodies")
+CHANGES = ("UPDATE {} SET partition = 1", "DELETE FROM {}", "TRUNCATE {}")
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    postgres_schema.init(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[PostgresLog]:
+    opened = PostgresLog(Database(url), FakeClock())
+    opened.append([entry(event("s/a", 1))])
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_written_stays_whoever_asks(
+    log: PostgresLog, url: str, change: str, table: str
+) -> None:
+    statement = change.format(f"order_ledger.{table}").encode()
+    with connect(url) as owner, pytest.raises(psycopg.errors.RestrictViolation):
+        owner.execute(statement)
+    with connect(url) as service:
+        become_service(service)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            service.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO order_ledger.stored_events VALUES (0, 9, 's/z', 1, 't', '{}', now(), NULL)",
+        "UPDATE order_ledger.log_head SET last_idx = 0",
+        "DROP TABLE order_ledger.stored_events",
+        "DROP TRIGGER append_only ON order_ledger.stored_events",
+        "ALTER TABLE order_ledger.stored_events DISABLE TRIGGER ALL",
+        "CREATE TABLE order_ledger.mine (n int)",
+    ],
+)
+def test_the_services_role_can_append_through_the_function_only(
+    log: PostgresLog, url: str, statement: str
+) -> None:
+    with connect(url) as service:
+        become_service(service)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            service.execute(statement.encode())
+
+
+def test_the_schema_is_made_once_and_checked(postgres_url: str) -> None:
+    assert postgres_schema.check(postgres_url) != []
+    applied = postgres_schema.init(postgres_url)
+    assert applied == [migration.name for migration in postgres_schema.migrations()]
+    assert postgres_schema.init(postgres_url) == []
+    assert postgres_schema.check(postgres_url) == []
+
+
+def test_a_changed_a_missing_and_a_newer_migration_are_told(url: str) -> None:
+    with connect(url) as owner:
+        owner.execute("UPDATE order_ledger.migrations SET sha256 = 'x' WHERE number = 1")
+        owner.execute("DELETE FROM order_ledger.migrations WHERE number = 2")
+        owner.execute("INSERT INTO order_ledger.migrations VALUES (99, 'later', 'x')")
+    assert postgres_schema.check(url) == [
+        "0002_append_only.sql is missing",
+        "0001_log.sql was applied in another form",
+        "migration 99 is newer than this release",
+    ]
+
+
+def test_a_user_who_may_not_create_the_schema_is_told_what_to_do(postgres_url: str) -> None:
+    with connect(postgres_url) as owner:
+        owner.execute("DROP ROLE IF EXISTS order_ledger_test_poor")
+        owner.execute("CREATE ROLE order_ledger_test_poor LOGIN")
+    poor = postgres_url.replace("://postgres@", "://order_ledger_test_poor@")
+    if poor == postgres_url:
+        pytest.skip("the named test server's user is not postgres: no second user to sign in as")
+    with pytest.raises(StorageUnavailable, match="order-ledger db init"):
+        postgres_schema.init(poor)
+    with connect(postgres_url) as owner:
+        owner.execute("DROP ROLE order_ledger_test_poor")
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(StorageUnavailable) as told:
+        postgres_schema.check("postgresql://nobody@127.0.0.1:9/nowhere")
+    assert "\n" not in str(told.value)
+
+
+class _LossyDatabase(Database):
+    """A database whose connection breaks around the next append."""
+
+    def __init__(self, url: str, *, committed: bool) -> None:
+        super().__init__(url)
+        self.committed = committed
+        self.losses = 1
+
+    def writing(self) -> Any:
+        outer = super().writing()
+
+        class _Broken:
+            def __init__(broken) -> None:  # noqa: N805
+                broken.connection: Any = None
+
+            def __enter__(broken) -> Any:  # noqa: N805
+                broken.connection = outer.__enter__()
+                return broken
+
+            def __exit__(broken, *error: Any) -> Any:  # noqa: N805
+                return outer.__exit__(*error)
+
+            def execute(broken, sql: Any, params: Any) -> Any:  # noqa: N805
+                if ".append(" not in sql or not self.losses:
+                    return broken.connection.execute(sql, params)
+                self.losses -= 1
+                if self.committed:
+                    broken.connection.execute(sql, params)
+                broken.connection.close()
+                raise OperationalError from psycopg.OperationalError("the connection is closed")
+
+        return _Broken()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_an_append_whose_answer_was_lost_is_resolved_by_reading_back(
+    url: str, committed: bool
+) -> None:
+    log = PostgresLog(_LossyDatabase(url, committed=committed), FakeClock())
+    batch = [entry(outcome=Outcome.IGNORED), entry(event("s/a", 1), event("s/a", 2))]
+    assert log.append(batch) == [None, Position(0, 2)]
+    assert len(log.read(None, 10)) == 2, "once, not twice"
+    assert len(log.deliveries(list(Outcome), None, 10)) == 2
+    log.close()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_so_is_one_that_appended_no_event(url: str, committed: bool) -> None:
+    log = PostgresLog(_LossyDatabase(url, committed=committed), FakeClock())
+    assert log.append([entry(outcome=Outcome.IGNORED)]) == [None]
+    assert len(log.deliveries(list(Outcome), None, 10)) == 1
+    log.close()
+
+
+def test_a_backend_that_is_terminated_between_appends_is_replaced(
+    log: PostgresLog, url: str
+) -> None:
+    with connect(url) as owner:
+        owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'order-ledger' AND pid <> pg_backend_pid()"
+        )
+    assert log.append([entry(event("s/b", 1))]) == [Position(0, 2)]
+    assert len(log.read(None, 10)) == 2
