@@ -5,12 +5,12 @@ says what it does. Time and identity come in with the arguments; nothing here to
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from domain.log import stream_of
 from domain.payment import Outcome, Payment, PaymentNotice, PaymentStatus
@@ -143,8 +143,7 @@ DeliveryKey = tuple[str, str]  # (provider, delivery key)
 Deliveries = dict[DeliveryKey, tuple[Known, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """An order as its events tell it. `id` is its stream; version 0 means: nothing recorded yet."""
 
     id: str
@@ -156,7 +155,7 @@ class Order:
     paid: Confirmed | None = None
     refunded: bool = False  # a refund or a dispute was told of
     last_news: News | None = None
-    deliveries: Mapping[DeliveryKey, tuple[Known, ...]] = field(default_factory=dict)
+    deliveries: Mapping[DeliveryKey, tuple[Known, ...]] = {}
 
 
 # ------------------------------------------------------------------------------ transition table
@@ -267,8 +266,7 @@ def _take_in(
         else:
             applied = news.disposition is Disposition.APPLIED
             _require(not applied, news, "another provider's news was applied")
-    return replace(
-        order,
+    return order._replace(
         version=news.originator_version,
         provider=order.provider or news.provider,
         last_news=news,
@@ -341,7 +339,7 @@ def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
         case _:
             raise ImpossibleHistory(f"{_name(event)}: it is no consequence that is known")
     version = event.originator_version
-    return replace(order, version=version, status=status, review=review, deliveries=deliveries)
+    return order._replace(version=version, status=status, review=review, deliveries=deliveries)
 
 
 def _require(condition: bool, event: OrderEvent, problem: str) -> None:

@@ -203,6 +203,15 @@ def test_a_wrong_variable_is_named(
     assert f"ORDER_LEDGER_{variable}" in problem()
 
 
+def test_a_variable_that_is_right_is_not_blamed_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_all(monkeypatch, PROVIDERS__SEVI__STORE="kenya", API_TOKENS="no list")
+    told = problem()
+    assert "ORDER_LEDGER_API_TOKENS" in told
+    assert "STORE" not in told
+
+
 @pytest.mark.parametrize("variable", ["API_TOKENS", "PROVIDERS__SEVI__TOKENS"])
 @pytest.mark.parametrize(
     "value",

@@ -304,6 +304,14 @@ def test_a_body_behind_an_upgrade_is_read_or_refused_but_never_lost(
     assert b"quarantined" not in answer, "acknowledged, and its body was dropped"
 
 
+def test_an_upgrade_that_the_connection_does_not_ask_for_is_a_header_like_any_other(
+    target: Target,
+) -> None:
+    answer = spoken(target, request(target, LENGTH, b"Upgrade: h2c", body=BODY))
+    assert answer.startswith(b"HTTP/1.1 200"), "a proxy may have taken the other half away"
+    assert b"quarantined" not in answer
+
+
 MALFORMED: dict[str, Callable[[Target], bytes]] = {
     "noise": lambda _: bytes(range(256)) * 10,
     "TLS": lambda _: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x11" * 200,

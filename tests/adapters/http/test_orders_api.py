@@ -204,7 +204,16 @@ def test_as_of_is_an_instant_whatever_its_zone(local: LocalService) -> None:
 
 
 @pytest.mark.parametrize(
-    "as_of", ["", "yesterday", "2026-01-05", "2026-01-05T07:30:00", "2026-13-01T00:00:00Z", "NaN"]
+    "as_of",
+    [
+        "",
+        "yesterday",
+        "2026-01-05",
+        "2026-01-05T07:30:00",
+        "2026-13-01T00:00:00Z",
+        "NaN",
+        "1700000000",
+    ],
 )
 def test_what_is_no_instant_with_a_zone_is_422(shared: LocalService, as_of: str) -> None:
     shared.tell("one", "PAID")

@@ -116,6 +116,7 @@ def test_what_was_recorded_between_is_told_in_every_format(told: LocalService) -
         {"from": "yesterday"},
         {"from": "2026-01-05T07:30:00"},
         {"to": "2026-01-05"},
+        {"to": "1700000000"},
         {"to": ""},
         {"status": "paid"},
         {"status": ""},
