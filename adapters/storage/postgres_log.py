@@ -241,13 +241,17 @@ class PostgresLog(ApplicationRecorder):
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Append events that no delivery brought, as the library's `Application.save` does."""
+        with self._database.writing() as connection, connection.cursor() as c:
+            idxs = self._insert(c, stored_events)
+        self._tell()
+        return idxs
+
+    def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
         entry = LogEntry("", Outcome.RECORDED, self._clock(), "", events=stored_events)
         event_arguments = [*self._arguments([entry])[:6], [None] * len(stored_events)]
-        with self._database.writing() as connection:
-            row = connection.execute(APPEND, [*event_arguments, *([[]] * 9)]).fetchone()
-        assert row is not None
-        self._tell()
-        return [row[0] + n for n in range(1, len(stored_events) + 1)]
+        c.execute(APPEND, [*event_arguments, *([[]] * 9)])
+        before_idx = c.fetchone()[0]
+        return [before_idx + n for n in range(1, len(stored_events) + 1)]
 
     def select_events(
         self,

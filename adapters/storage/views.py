@@ -125,7 +125,7 @@ class Views(TrackingRecorder):
                 raise CheckpointMoved
             for table, table_rows in rows.items():
                 _upsert(c, table, table_rows)
-            _track(c, _name(projection), upto.index)
+            track(c, _name(projection), upto.index)
             c.execute("DELETE FROM parked WHERE projection = ?", (projection,))
 
     def park(self, projection: str, poison: Poison) -> None:
@@ -148,7 +148,7 @@ class Views(TrackingRecorder):
     def insert_tracking(self, tracking: Tracking) -> None:
         """Record a position. Raises `IntegrityError` where it is not beyond the recorded one."""
         with self.transaction(commit=True) as c:
-            _track(c, tracking.application_name, tracking.notification_id)
+            track(c, tracking.application_name, tracking.notification_id)
 
     def max_tracking_id(self, application_name: str) -> int | None:
         """The recorded position."""
@@ -194,7 +194,8 @@ def _tracked(c: Cursor, name: str) -> int | None:
     return row[0] if row else None
 
 
-def _track(c: Cursor, name: str, index: int) -> None:
+def track(c: Cursor, name: str, index: int) -> None:
+    """Record a position. Raises `IntegrityError` where it is not beyond the recorded one."""
     c.execute(INSERT_TRACKING, (name, index))
     if c.fetchone() is None:
         raise IntegrityError(f"the recorded position of {name} is not before {index}")

@@ -25,6 +25,8 @@ from eventsourcing.utils import Environment, get_topic
 
 from adapters.storage import postgres_schema
 from adapters.storage.postgres import Database
+from adapters.storage.postgres_factory import Factory as PostgresFactory
+from adapters.storage.postgres_factory import PostgresProcessLog
 from adapters.storage.postgres_log import PostgresLog
 from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
@@ -105,6 +107,45 @@ class TestPostgresTrackingRecorder(_InPostgres, TrackingRecorderTestCase):
         recorder = PostgresViews(self.database)
         recorder.prepare(())
         return recorder
+
+
+class TestPostgresProcessRecorder(_InPostgres, ProcessRecorderTestCase):
+    def create_recorder(self) -> ProcessRecorder:
+        return PostgresProcessLog(self.database, UUID)
+
+
+class _PostgresViewsSubclass(PostgresViews):
+    pass
+
+
+class TestPostgresFactory(InfrastructureFactoryTestCase[PostgresFactory]):
+    @pytest.fixture(autouse=True)
+    def _database(self, postgres_url: str) -> None:
+        self.postgres_url = postgres_url
+
+    def setUp(self) -> None:
+        self.env = Environment("Ledger")
+        self.env["PERSISTENCE_MODULE"] = get_topic(PostgresFactory)
+        self.env["POSTGRES_URL"] = self.postgres_url
+        super().setUp()
+
+    def expected_factory_class(self) -> type[PostgresFactory]:
+        return PostgresFactory
+
+    def expected_aggregate_recorder_class(self) -> type[AggregateRecorder]:
+        return PostgresLog
+
+    def expected_application_recorder_class(self) -> type[ApplicationRecorder]:
+        return PostgresLog
+
+    def expected_tracking_recorder_class(self) -> type[TrackingRecorder]:
+        return PostgresViews
+
+    def tracking_recorder_subclass(self) -> type[TrackingRecorder]:
+        return _PostgresViewsSubclass
+
+    def expected_process_recorder_class(self) -> type[ProcessRecorder]:
+        return PostgresProcessLog
 
 
 class _TrackingRecorderSubclass(SQLiteTrackingRecorder):
