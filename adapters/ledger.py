@@ -14,14 +14,15 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
+from adapters.held_orders import HeldOrder, HeldOrders
 from adapters.mapper import EventMapper
 from adapters.storage.log import EventLog, LogEntry, StoredAt, VersionConflict
 from domain.log import Position, Recorded, stream_of
-from domain.order import ImpossibleHistory, Order, OrderEvent, decide, evolve, project
+from domain.order import ImpossibleHistory, Order, OrderEvent, decide
 from domain.payment import Outcome, PaymentNotice
 from projections.runner import Poison
 
-CONFLICT_RETRIES_MAX = 5
+CONFLICT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class OrderLedger(Application[str]):
 
     def __init__(self, log: EventLog) -> None:
         self.event_log = log
+        self._orders = HeldOrders()
         super().__init__()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -78,26 +80,27 @@ class OrderLedger(Application[str]):
     def record(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
         """Decide and append a batch of deliveries in one transaction, durable on return.
 
-        Where another writer was first to one of the orders, everything is read and decided anew.
+        Call it on one thread. Where another writer was first to one of the orders, everything is
+        read and decided anew.
         Raises `StorageUnavailable` where nothing could be stored.
         """
-        for attempt in range(CONFLICT_RETRIES_MAX):
-            batch = _Batch(self._load(deliveries), self.mapper)
+        for _ in range(CONFLICT_TRIES):
+            batch = _Batch(self.mapper, self._take(deliveries))
             for delivery in deliveries:
                 batch.add(delivery)
             try:
                 positions = self.event_log.append(batch.entries)
-            except VersionConflict:
-                if attempt == CONFLICT_RETRIES_MAX - 1:
-                    raise
+            except VersionConflict as error:
+                conflict = error
                 continue
+            self._orders.keep(batch.close(positions))
             return [
                 Receipt(entry.outcome, order, position, entry.reason)
                 for entry, order, position in zip(
                     batch.entries, batch.orders, positions, strict=True
                 )
             ]
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        raise conflict
 
     def recorded(
         self, after: Position | None, limit: int
@@ -116,9 +119,32 @@ class OrderLedger(Application[str]):
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]
 
-    def _load(self, deliveries: Sequence[Delivery]) -> Mapping[str, Sequence[StoredAt]]:
+    def _take(self, deliveries: Sequence[Delivery]) -> dict[str, HeldOrder | str]:
+        """The orders of a batch, or what is wrong with them. They come back when it is stored."""
         notices = [delivery.notice for delivery in deliveries if delivery.notice]
-        return self.event_log.load({stream_of(notice.store, notice.order_id) for notice in notices})
+        streams = {stream_of(notice.store, notice.order_id) for notice in notices}
+        taken: dict[str, HeldOrder | str] = {}
+        for stream in streams:
+            held = self._orders.take(stream)
+            if held is not None:
+                taken[stream] = held
+        missing = [stream for stream in streams if stream not in taken]
+        stored = self.event_log.load(missing) if missing else {}
+        for stream in missing:
+            taken[stream] = self._fold(stream, stored.get(stream, ()))
+        return taken
+
+    def _fold(self, stream: str, stored: Sequence[StoredAt]) -> HeldOrder | str:
+        held = HeldOrder(Order(stream))
+        try:
+            for at in stored:
+                held.advance(self._decode(at).event)
+                held.indexes.append(at.position.index)
+        except ImpossibleHistory as error:
+            return f"damaged order: {error}"
+        except MapperDeserialisationError:
+            return "damaged order: an event of it cannot be read"
+        return held
 
     def _decode(self, stored: StoredAt) -> Recorded[OrderEvent]:
         event = self.mapper.to_domain_event(stored.event)
@@ -129,71 +155,57 @@ class OrderLedger(Application[str]):
 class _Batch:
     """Deliveries decided one after the other, each seeing what those before it will append."""
 
-    def __init__(self, stored: Mapping[str, Sequence[StoredAt]], mapper: Mapper[str]) -> None:
+    def __init__(self, mapper: Mapper[str], taken: Mapping[str, HeldOrder | str]) -> None:
         self.entries: list[LogEntry] = []
         self.orders: list[Order | None] = []
-        self._stored = stored
         self._mapper = mapper
-        self._current: dict[str, Order] = {}
-        self._appended: dict[tuple[str, int], int] = {}  # (stream, version) -> entry that has it
+        self._taken = taken
 
     def add(self, delivery: Delivery) -> None:
-        """Decide a delivery. One that its order's history makes undecidable is quarantined."""
+        """Decide a delivery. One whose order's history is damaged is quarantined."""
         notice = delivery.notice
         if notice is None:
             self._append(_entry(delivery, delivery.outcome, delivery.reason), None)
             return
-        stream = stream_of(notice.store, notice.order_id)
-        try:
-            entry, order = self._decide(delivery, notice, stream)
-        except ImpossibleHistory as error:
-            self._append(_entry(delivery, Outcome.QUARANTINED, f"damaged order: {error}"), None)
-            return
-        except MapperDeserialisationError:
-            unread = "damaged order: an event of it cannot be read"
-            self._append(_entry(delivery, Outcome.QUARANTINED, unread), None)
-            return
-        self._current[stream] = order
-        for event in entry.events:
-            self._appended[stream, event.originator_version] = len(self.entries)
-        self._append(entry, order)
+        held = self._taken[stream_of(notice.store, notice.order_id)]
+        if isinstance(held, str):
+            self._append(_entry(delivery, Outcome.QUARANTINED, held), None)
+        else:
+            entry = self._decide(delivery, notice, held)
+            self._append(entry, held.order)
+
+    def close(self, positions: Sequence[Position | None]) -> list[HeldOrder]:
+        """The orders as they are now, each knowing where its new events stand."""
+        for entry, position in zip(self.entries, positions, strict=True):
+            if entry.events and entry.stream is not None and position is not None:
+                held = self._taken[entry.stream]
+                assert isinstance(held, HeldOrder)
+                first = position.index - len(entry.events) + 1
+                held.indexes.extend(range(first, position.index + 1))
+        return [held for held in self._taken.values() if isinstance(held, HeldOrder)]
 
     def _append(self, entry: LogEntry, order: Order | None) -> None:
         self.entries.append(entry)
         self.orders.append(order)
 
-    def _decide(
-        self, delivery: Delivery, notice: PaymentNotice, stream: str
-    ) -> tuple[LogEntry, Order]:
-        order = self._order(stream)
-        decision = decide(order, notice)
+    def _decide(self, delivery: Delivery, notice: PaymentNotice, held: HeldOrder) -> LogEntry:
+        decision = decide(held.order, notice)
+        is_kept = decision.outcome is Outcome.DUPLICATE and _holds(held.order, notice)
         for event in decision.events:
-            order = evolve(order, event)
+            held.advance(event)
+            held.pending[event.originator_version] = len(self.entries)
         original = decision.original_version
-        same_batch = self._appended.get((stream, original)) if original else None
-        is_kept = decision.outcome is Outcome.DUPLICATE and _holds(order, notice)
-        entry = LogEntry(
+        return LogEntry(
             provider=delivery.provider,
             outcome=decision.outcome,
             received_at=delivery.received_at,
             body_sha256=delivery.body_sha256,
-            stream=stream,
+            stream=held.order.id,
             body=None if is_kept else delivery.body,
             events=[self._mapper.to_stored_event(event) for event in decision.events],
-            position=self._position(stream, original) if same_batch is None else None,
-            duplicate_of=same_batch,
+            position=held.position(original) if original else None,
+            duplicate_of=held.pending.get(original) if original else None,
         )
-        return entry, order
-
-    def _order(self, stream: str) -> Order:
-        if stream not in self._current:
-            events = [self._mapper.to_domain_event(at.event) for at in self._stored.get(stream, ())]
-            order = project(None, (event for event in events if isinstance(event, OrderEvent)))
-            self._current[stream] = order or Order(stream)
-        return self._current[stream]
-
-    def _position(self, stream: str, version: int | None) -> Position | None:
-        return self._stored[stream][version - 1].position if version else None
 
 
 def _holds(order: Order, notice: PaymentNotice) -> bool:

@@ -169,7 +169,9 @@ def _no_json() -> list[str]:
     """The variables that should hold JSON and do not."""
     names = []
     for variable, value in os.environ.items():
-        if variable.startswith((f"{PREFIX}PROVIDERS", f"{PREFIX}API_TOKENS")):
+        if variable == f"{PREFIX}API_TOKENS" or (
+            variable.startswith(f"{PREFIX}PROVIDERS") and variable.endswith(("PROVIDERS", "TOKENS"))
+        ):
             try:
                 json.loads(value)
             except ValueError:

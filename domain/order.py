@@ -224,19 +224,20 @@ class ImpossibleHistory(Exception):
 
 def evolve(order: Order, event: OrderEvent) -> Order:
     """The order after one more event. Raises `ImpossibleHistory` where the rules forbid it."""
-    return _advance(order, event, dict(order.deliveries))
+    return advance(order, event, dict(order.deliveries))
 
 
 def project(order: Order | None, events: Iterable[OrderEvent]) -> Order | None:
     """Fold events onto an order, None standing for one that has none yet."""
     deliveries = dict(order.deliveries) if order else {}
     for event in events:
-        order = _advance(order or Order(event.originator_id), event, deliveries)
+        order = advance(order or Order(event.originator_id), event, deliveries)
     return order
 
 
-def _advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
-    """`evolve`, noting the deliveries in a mapping that the caller owns: a fold stays linear."""
+def advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
+    """`evolve`, noting the deliveries in a mapping that the caller owns and passes on from event to
+    event: so a fold stays linear. An order that it returned earlier is no more to be used."""
     _require(event.originator_id == order.id, event, "the event belongs to another order")
     _require(event.originator_version == order.version + 1, event, "a version is missing or double")
     match event:

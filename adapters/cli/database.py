@@ -27,7 +27,7 @@ def init() -> None:
 
 @app.command("check", epilog=ending("db check"))
 def check() -> None:
-    """Say whether the schema is this release's own; fails where it is not."""
+    """Say whether the schema is this release's own."""
     from adapters.storage import postgres_schema
 
     problems = postgres_schema.check(_url())

@@ -36,11 +36,11 @@ MIN_POSITION_WAIT_SECONDS = 5.0
 MIN_POSITION_POLL_SECONDS = 0.02
 
 
-def _plus_for_space(value: object) -> object:
-    """An unescaped + of a time zone arrives as a space; no RFC 3339 time ends with one else."""
-    if isinstance(value, str):
-        return re.sub(r" (?=\d\d:\d\d$)", "+", value)
-    return value
+def _instant(value: object) -> object:
+    """An RFC 3339 time as text. An unescaped + of its zone arrives as a space and is mended."""
+    if not isinstance(value, str) or not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+        raise ValueError("not an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z")
+    return re.sub(r" (?=\d\d:\d\d$)", "+", value)
 
 
 def _position(text: str) -> str:
@@ -50,7 +50,7 @@ def _position(text: str) -> str:
 
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_plus_for_space),
+    BeforeValidator(_instant),
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
 Text = Annotated[str, Query(min_length=1, max_length=255)]

@@ -167,7 +167,8 @@ async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:
     too_large = _Refused(413, f"a body has at most {size_max} bytes")
     announced: int | None = None
     for name, value in scope["headers"]:
-        if name == b"upgrade":  # the server drops the body of a request that wants another protocol
+        if name == b"connection" and b"upgrade" in value.lower():
+            # The server drops the body of a request that wants another protocol.
             raise _Refused(400, "a delivery cannot change the protocol")
         if name == b"content-length" and value.isdigit():
             digits = value.lstrip(b"0") or b"0"

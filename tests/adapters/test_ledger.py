@@ -7,8 +7,9 @@ import pytest
 from eventsourcing.application import AggregateNotFoundError
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
+from adapters import held_orders
 from adapters.ledger import Delivery, OrderLedger
-from adapters.storage.log import EventLog, LogEntry, VersionConflict
+from adapters.storage.log import EventLog, LogEntry, StorageUnavailable, VersionConflict
 from domain.log import Position
 from domain.order import Delivered, Order, OrderStatus, PaymentReceived, decide, project
 from domain.payment import Outcome, PaymentStatus
@@ -130,6 +131,50 @@ def test_a_conflict_that_does_not_end_is_told_and_stores_nothing(log: EventLog) 
     with pytest.raises(VersionConflict):
         lost.record([delivery(notice())])
     assert log.head() is None
+
+
+def test_two_ledgers_that_take_turns_on_one_order_agree(log: EventLog) -> None:
+    """Each holds the order as it last saw it, and is behind at every turn."""
+    ledgers = [OrderLedger(log), OrderLedger(log)]
+    told = [delivery(notice(status=status)) for status in (S.PENDING, S.FAILED, S.PAID) * 4]
+    for turn, one in enumerate(told):
+        (receipt,) = ledgers[turn % 2].record([one])
+        assert receipt.position == log.head()
+    types = [type(r.event) for r in ledgers[0].history("default/1")]
+    assert types.count(Delivered) == 1
+    for turn, one in enumerate(told):
+        at_once, again = ledgers[turn % 2].record([one, one])
+        assert at_once.outcome is again.outcome is Outcome.DUPLICATE
+        assert at_once.position == again.position is not None
+        (elsewhere,) = OrderLedger(log).record([one])
+        assert elsewhere.position == again.position, "as a ledger that read everything anew says"
+
+
+def test_what_could_not_be_stored_is_not_held_as_if_it_were(
+    ledger: OrderLedger, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record([delivery(notice(status=S.PENDING))])
+    paid = delivery(notice())
+    with monkeypatch.context() as broken:
+        broken.setattr(type(log), "append", _unavailable)
+        with pytest.raises(StorageUnavailable):
+            ledger.record([paid])
+    (receipt,) = ledger.record([paid])
+    assert (receipt.outcome, receipt.position) == (Outcome.RECORDED, Position(0, 3))
+
+
+def _unavailable(*_: object) -> None:
+    raise StorageUnavailable("the disk is full")
+
+
+def test_only_so_many_events_are_held(ledger: OrderLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_orders, "EVENTS_MAX", 10)
+    paid = [delivery(notice(order_id=f"{n}")) for n in range(20)]
+    for one in paid:
+        ledger.record([one])
+    assert len(ledger._orders._held) == 5
+    positions = [ledger.record([one])[0].position for one in paid]
+    assert positions == [Position(0, 2 * n) for n in range(1, 21)]
 
 
 def test_the_librarys_repository_folds_an_order(ledger: OrderLedger) -> None:

@@ -1,0 +1,59 @@
+"""Orders that the writer has folded and keeps, so that a busy one is not read again each time.
+
+Keeping them is safe: what is appended is guarded by the order's version, so an order that another
+process took further makes a conflict and is read anew; and what was seen once stays seen.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from adapters.storage.log import PARTITION
+from domain.log import Position
+from domain.order import Deliveries, Order, OrderEvent, advance
+
+EVENTS_MAX = 20_000  # of all orders that are kept; about 1 KB each
+
+
+@dataclass
+class HeldOrder:
+    """An order, the indexes of its stored events, and the entries of a batch that add to it."""
+
+    order: Order
+    indexes: list[int] = field(default_factory=list)
+    pending: dict[int, int] = field(default_factory=dict)  # version -> number of the entry
+    deliveries: Deliveries = field(default_factory=dict)
+
+    def advance(self, event: OrderEvent) -> None:
+        """Take in one more event. Raises `ImpossibleHistory`."""
+        self.order = advance(self.order, event, self.deliveries)
+
+    def position(self, version: int) -> Position | None:
+        """Where an event stands, None while the batch that adds it is not stored."""
+        stored = version <= len(self.indexes)
+        return Position(PARTITION, self.indexes[version - 1]) if stored else None
+
+
+class HeldOrders:
+    """The orders used last, as many as have `EVENTS_MAX` events together. For one thread."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, HeldOrder] = OrderedDict()
+        self._events = 0
+
+    def take(self, stream: str) -> HeldOrder | None:
+        """An order, taken out: whoever changes it gives it back only when the change is stored."""
+        held = self._held.pop(stream, None)
+        if held is not None:
+            self._events -= held.order.version
+        return held
+
+    def keep(self, orders: Iterable[HeldOrder]) -> None:
+        """Keep these, and forget those that were not used for longest."""
+        for held in orders:
+            held.pending.clear()
+            self._held[held.order.id] = held
+            self._events += held.order.version
+        while self._events > EVENTS_MAX:
+            _, forgotten = self._held.popitem(last=False)
+            self._events -= forgotten.order.version
