@@ -93,7 +93,8 @@ class ProcessKeeper:
         self._watcher.join()
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-m", "adapters.keepers"]
+        # -P: modules of the working folder must not stand in for ours.
+        command = [sys.executable, "-P", "-m", "adapters.keepers"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  (all ours)
         assert self._process.stdin is not None
         self._lifeline = self._process.stdin.fileno()

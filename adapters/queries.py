@@ -121,6 +121,11 @@ class Queries:
         """How far a read model has come."""
         return self._views.checkpoint(projection)
 
+    def head(self) -> str | None:
+        """Where the log ends."""
+        position = self._ledger.event_log.head()
+        return str(position) if position else None
+
     def find(self, store: str, name: str) -> str | None:
         """The id of the order that has this id or, where none has, this reference.
 

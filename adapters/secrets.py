@@ -13,7 +13,7 @@ from tempfile import mkstemp
 def made_once(folder: Path, name: str) -> str:
     """A token that is made on first use and kept in a file that only its owner can read."""
     path = folder / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not _read(path):
         # Written whole before it gets its name: two starting processes agree on one token.
         descriptor, draft = mkstemp(dir=folder, prefix=f".{name}-")  # mode 0600

@@ -116,7 +116,11 @@ def _add_order_routes(router: APIRouter, queries: Queries) -> None:
         """Every event of an order, oldest first."""
         await _wait_for(queries, AUDIT_HISTORY.name, min_position)
         found = await _find(queries, store, order_id, min_position)
-        return _found(await run_in_threadpool(queries.history, store, found))
+        history = await run_in_threadpool(queries.history, store, found)
+        if history is None:  # the order's row came first
+            await _wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
+            history = await run_in_threadpool(queries.history, store, found)
+        return _found(history)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
     async def show_order(
@@ -178,6 +182,9 @@ async def _find(queries: Queries, store: str, name: str, min_position: str | Non
     await _wait_for(queries, ORDER_STATUS.name, min_position)
     try:
         found = await run_in_threadpool(queries.find, store, name)
+        if found is None:  # it may be in the log already: say no only when the read model is there
+            await _wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
+            found = await run_in_threadpool(queries.find, store, name)
     except AmbiguousReference:
         detail = "several orders carry this reference; list them with GET /orders?reference="
         raise HTTPException(409, detail) from None

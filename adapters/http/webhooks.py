@@ -7,6 +7,7 @@ document, and the application hands deliveries straight to the endpoint.
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -53,6 +54,14 @@ class _Refused(Exception):
         self.retry = retry
 
 
+@dataclass
+class _Refusals:
+    """Refusals of one kind so far, and until when no further line is written about them."""
+
+    count: int = 0
+    quiet_until: float = 0.0
+
+
 class WebhookEndpoint:
     """The ASGI application behind the webhook route."""
 
@@ -62,13 +71,12 @@ class WebhookEndpoint:
         self._providers = providers
         self._queue = queue
         self._body_bytes_max = body_bytes_max
-        self._refusals = 0
-        self._refusals_logged_at = 0.0
+        self._refusals: dict[tuple[str | None, int], _Refusals] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one delivery."""
         started = perf_counter()
-        name: str = scope["path"].removeprefix(PATH)
+        name: str = scope["path"].removeprefix(PATH).removesuffix("/")
         try:
             provider = self._providers.get(name)
             if provider is None:
@@ -97,18 +105,20 @@ class WebhookEndpoint:
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:
-        self._refusals += 1
+        known = provider if provider in self._providers else None
+        refusals = self._refusals.setdefault((known, refusal.status), _Refusals())
+        refusals.count += 1
         now = perf_counter()
-        if now - self._refusals_logged_at < REFUSAL_LOG_SECONDS:
+        if now < refusals.quiet_until:
             return
-        self._refusals_logged_at = now
+        refusals.quiet_until = now + REFUSAL_LOG_SECONDS
         log.warning(
             "refused",
             extra={
-                "provider": provider if provider in self._providers else None,
+                "provider": known,
                 "status": refusal.status,
                 "reason": refusal.detail,
-                "refusals": self._refusals,
+                "refusals": refusals.count,
             },
         )
 

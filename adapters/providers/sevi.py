@@ -6,6 +6,7 @@ webhook carries a delivery id or a time of the news, so a delivery is known by i
 """
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -70,7 +71,10 @@ class Sevi:
 
     def sample(self, order_id: str, status: str) -> bytes:
         """An order webhook about an invented order."""
-        return (_SAMPLE % (json.dumps(order_id), json.dumps(status))).encode()
+        number = zlib.crc32(order_id.encode()) % 1_000_000  # the same order, the same references
+        references = (f"ORD-{number:06d}", f"SHOP-{number:06d}")
+        values = (order_id, *references, status)
+        return (_SAMPLE % tuple(json.dumps(value) for value in values)).encode()
 
 
 def _read(data: JSON) -> JSON | Ignored:
@@ -158,8 +162,8 @@ def _read_transaction(data: JSON) -> JSON | Ignored:
     return told | {"payment": payment}
 
 
-_SAMPLE = """{"order": {"id": %s, "referenceNumber": "ORD-204518",
-"platformReference": "SHOP-7731", "platformId": null, "status": "AWAITING_SHIPMENT",
+_SAMPLE = """{"order": {"id": %s, "referenceNumber": %s,
+"platformReference": %s, "platformId": null, "status": "AWAITING_SHIPMENT",
 "paymentStatus": %s, "paymentMethod": "SEVI_PAY", "amount": 902.10, "currency": "KES",
 "name": "Two crates of mangoes", "phoneNumber": "+254700000000",
 "items": [{"id": "1", "name": "Mangoes, crate", "price": 451.05, "quantity": 2}],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.storage.log import EventLog
+from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -31,18 +31,33 @@ def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
     storage = _open_sqlite(sqlite_path(url)) if is_sqlite(url) else _open_postgres(url)
     try:
         storage.views.prepare(projections)
-    except BaseException:
+    except StorageUnavailable as error:
         storage.close()
-        raise
+        raise StorageUnavailable(
+            f"the read models cannot be used ({error}): they are made from the log, so they can be "
+            f"deleted while the service is stopped: {_views_of(url)}"
+        ) from error
     return storage
 
 
+def _views_of(url: str) -> str:
+    if is_sqlite(url):
+        return f"{_views_path(sqlite_path(url))}*"
+    return "DROP SCHEMA order_ledger_views CASCADE, then order-ledger db init"
+
+
 def _open_sqlite(path: Path) -> Storage:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    views_path = _views_path(path)
+    for file in (path, views_path):
+        file.touch(mode=0o600)  # bodies hold personal data; SQLite's other files get the same mode
     log = SQLiteLog(Datastore(str(path), "FULL"))
     log.create_table()
-    views_path = path.with_name(f"{path.stem}-views{path.suffix}")
     return Storage(log, SQLiteViews(Datastore(str(views_path), "NORMAL")))
+
+
+def _views_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-views{path.suffix}")
 
 
 def _open_postgres(url: str) -> Storage:

@@ -46,6 +46,13 @@ APPEND = (
     "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
 )
 EVENT = "idx, originator_id, originator_version, topic, state, recorded_at"
+# One look into the index for each stream, also while the planner has no statistics yet; a plain
+# `= ANY(...)` is then answered, and its plan kept, by reading the whole table.
+LOAD = (
+    f"SELECT {EVENT} FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
+    "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
+    "ORDER BY originator_version OFFSET 0) AS events"
+)
 DELIVERY = (
     "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
     "EXISTS (SELECT 1 FROM order_ledger.bodies b "
@@ -150,11 +157,8 @@ class PostgresLog(ApplicationRecorder):
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
-        rows = self._all(
-            f"SELECT {EVENT} FROM order_ledger.stored_events WHERE partition = %s "
-            "AND originator_id = ANY(%s) ORDER BY originator_id, originator_version",
-            (PARTITION, list(streams)),
-        )
+        with _unavailable(), self._database.writing() as connection:
+            rows = connection.execute(LOAD, (list(streams), PARTITION)).fetchall()
         stored = map(self._stored_at, rows)
         by_stream = groupby(stored, key=lambda at: str(at.event.originator_id))
         return {stream: list(events) for stream, events in by_stream}

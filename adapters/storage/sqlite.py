@@ -109,6 +109,25 @@ class Pool(SQLiteConnectionPool):
     def _create_connection(self) -> Connection:
         return self.open()
 
+    def put_connection(self, conn: SQLiteConnection) -> None:
+        """Take a connection back; after `close`, close it."""
+        with self._put_condition:
+            if not self._closed:
+                super().put_connection(conn)
+                return
+            self._in_use.pop(id(conn), None)
+        conn.close()
+
+    def close(self) -> None:
+        """Close every connection that nobody uses; the others are closed when they come back.
+
+        A connection that is closed under a running query takes the whole process with it.
+        """
+        with self._put_condition:
+            self._closed = True
+            while self._pool:
+                self._pool.popleft().close()
+
     def open(self) -> Connection:
         """A new connection that the pool does not count."""
         with translated_errors():
