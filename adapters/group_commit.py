@@ -17,6 +17,7 @@ from adapters.storage.log import StorageUnavailable
 
 log = logging.getLogger("order_ledger.writer")
 
+CLOSE_SECONDS = 20.0
 Commit = Callable[[Sequence[Delivery]], Sequence[Receipt]]
 
 
@@ -75,15 +76,27 @@ class GroupCommit:
         return await future
 
     async def close(self) -> None:
-        """Take no more, commit what was taken, and stop the writer's thread."""
+        """Take no more, commit what was taken, and stop the writer's thread.
+
+        A database that hangs is waited for no longer than `CLOSE_SECONDS`: nothing of what still
+        waits was acknowledged.
+        """
         self._closing = True
-        await self._idle.wait()
-        self._thread.shutdown()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.error("stopping with %d deliveries that were not acknowledged", len(self._queue))
+        self._thread.shutdown(wait=self._idle.is_set(), cancel_futures=True)
 
     def _start(self) -> None:
         batch = self._next_batch()
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, self._write, batch)
+        try:
+            running = loop.run_in_executor(self._thread, self._write, batch)
+        except RuntimeError as error:  # no thread could be had
+            self._resolve(batch, [error] * len(batch))
+            return
         running.add_done_callback(lambda done: self._finish(batch, done))
 
     def _next_batch(self) -> list[_Waiting]:
@@ -119,7 +132,15 @@ class GroupCommit:
     def _finish(
         self, batch: list[_Waiting], done: asyncio.Future[list[Receipt | Exception]]
     ) -> None:
-        for waiting, result in zip(batch, done.result(), strict=True):
+        error = RuntimeError("stopped") if done.cancelled() else done.exception()
+        if error is not None:
+            failure = RuntimeError(f"the writer failed: {discreetly(error)}")
+            self._resolve(batch, [failure] * len(batch))
+        else:
+            self._resolve(batch, done.result())
+
+    def _resolve(self, batch: list[_Waiting], results: Sequence[Receipt | Exception]) -> None:
+        for waiting, result in zip(batch, results, strict=True):
             if waiting.future.done():  # its client has gone; the delivery is stored all the same
                 continue
             if isinstance(result, Exception):

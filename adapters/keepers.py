@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Protocol
 
 from adapters.logs import configure_logs
@@ -69,12 +69,14 @@ class ProcessKeeper:
 
     def __init__(self) -> None:
         self._stopping = Event()
-        self._watcher = Thread(target=self._watch, name="projections-watcher")
+        self._lock = Lock()  # nobody writes to a lifeline while it is replaced
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher = Thread(target=self._watch, name="projections-watcher", daemon=True)
 
     @property
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the process."""
@@ -83,40 +85,52 @@ class ProcessKeeper:
 
     def wake(self) -> None:
         """Tell the process that there is something to take in."""
-        with suppress(OSError):  # the pipe is full, so it is told; or broken, so it starts anew
-            os.write(self._lifeline, b"\n")
+        with self._lock, suppress(OSError):  # the pipe is full, so it is told, or it is broken
+            if self._process is not None and self._process.stdin is not None:
+                os.write(self._process.stdin.fileno(), b"\n")
 
     def stop(self) -> None:
         """Stop the process."""
         self._stopping.set()
         self._end()
-        self._watcher.join()
 
     def _spawn(self) -> None:
         # -P: modules of the working folder must not stand in for ours.
         command = [sys.executable, "-P", "-m", "adapters.keepers"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  (all ours)
-        assert self._process.stdin is not None
-        self._lifeline = self._process.stdin.fileno()
-        os.set_blocking(self._lifeline, False)
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  (all ours)
+            assert process.stdin is not None
+            os.set_blocking(process.stdin.fileno(), False)
+            self._process = process
 
     def _end(self) -> None:
-        assert self._process.stdin is not None
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
         with suppress(OSError):
-            self._process.stdin.close()
+            process.stdin.close()
         try:
-            self._process.wait(STOP_SECONDS)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            process.kill()
+            process.wait()
 
     def _watch(self) -> None:
-        while True:
-            code = self._process.wait()
+        while not self._stopping.is_set():
+            process = self._process
+            code = process.wait() if process is not None else None
             if self._stopping.wait(RESTART_SECONDS):
                 return
-            log.error("the process that keeps the read models ended with %s; starting anew", code)
+            log.error("the process that folds the read models ended with %s; starting anew", code)
             self._end()
-            self._spawn()
+            try:
+                self._spawn()
+            except OSError as error:
+                log.error("it could not be started: %s", error)
 
 
 class KeptElsewhere:

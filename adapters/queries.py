@@ -291,6 +291,6 @@ def _read_cursor(text: str) -> tuple[str, str]:
         f"{store}{order_id}".encode()  # a lone surrogate is no text that could be compared
     except (ValueError, TypeError):
         raise BadCursor("after: not a cursor of this service") from None
-    if not isinstance(store, str) or not isinstance(order_id, str):
+    if not isinstance(store, str) or not isinstance(order_id, str) or "\x00" in store + order_id:
         raise BadCursor("after: not a cursor of this service")
     return store, order_id

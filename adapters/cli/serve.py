@@ -52,9 +52,9 @@ def _serve_alone(settings: Settings, listener: socket.socket) -> None:
 def _serve_together(settings: Settings, listener: socket.socket, workers: int) -> None:
     Service(settings).close()  # the schema is made once, and problems are told here
     keeper = ProcessKeeper()
-    keeper.start()
-    typer.echo(_welcome(settings, _url(listener)))
     try:
+        keeper.start()
+        typer.echo(_welcome(settings, _url(listener)))
         config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
         Multiprocess(config, [listener]).run()
     finally:

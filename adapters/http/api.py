@@ -26,6 +26,7 @@ from adapters.queries import (
     Queries,
 )
 from adapters.secrets import Tokens
+from adapters.storage.log import PARTITION
 from domain.log import Position
 from domain.order import OrderStatus
 from domain.payment import PaymentStatus
@@ -44,7 +45,14 @@ def _instant(value: object) -> object:
 
 
 def _position(text: str) -> str:
-    Position.parse(text)
+    if Position.parse(text).partition != PARTITION:
+        raise ValueError(f"there is one partition, {PARTITION}")
+    return text
+
+
+def _plain(text: str) -> str:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ValueError("no name has control characters")
     return text
 
 
@@ -53,7 +61,7 @@ Instant = Annotated[
     BeforeValidator(_instant),
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
-Text = Annotated[str, Query(min_length=1, max_length=255)]
+Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(_plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]

@@ -1,6 +1,7 @@
 """The FastAPI application over a service."""
 
 import asyncio
+import multiprocessing
 import os
 import re
 import signal
@@ -8,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
-from time import sleep
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,7 +27,6 @@ from adapters.logs import configure_logs
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
 
-PARENT_POLL_SECONDS = 0.5
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
 
@@ -62,14 +61,15 @@ class LedgerApp(FastAPI):
 def worker_app() -> FastAPI:
     """The application of one of several web processes, made in that process."""
     configure_logs()
-    Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_stop_with_parent, daemon=True).start()
     return create_app(Service(load_settings()), KeptElsewhere())
 
 
-def _stop_with_parent(parent: int) -> None:
+def _stop_with_parent() -> None:
     """Without the process that started it, nobody would ever stop this one."""
-    while os.getppid() == parent:
-        sleep(PARENT_POLL_SECONDS)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -82,10 +82,12 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.start()
-        yield
-        await queue.close()
-        await asyncio.to_thread(keeper.stop)
-        await asyncio.to_thread(service.close)
+        try:
+            yield
+            await queue.close()
+        finally:
+            await asyncio.to_thread(keeper.stop)
+            await asyncio.to_thread(service.close)
 
     app = LedgerApp(
         title="order-ledger",

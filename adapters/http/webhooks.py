@@ -4,6 +4,7 @@ A lean ASGI path inside the FastAPI application: the framework describes the rou
 document, and the application hands deliveries straight to the endpoint.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ log = logging.getLogger("order_ledger.deliveries")
 lines = DeliveryLines(log.name)
 
 PATH = "/webhooks/"
+BODY_SECONDS = 15.0
 WEBHOOK_TOKEN = "webhookToken"  # noqa: S105  (the scheme's name in the OpenAPI document)
 LENGTH_DIGITS_MAX = 18
 REFUSAL_LOG_SECONDS = 1.0  # a stranger may knock as often as he likes without filling the log
@@ -81,10 +83,18 @@ class WebhookEndpoint:
             provider = self._providers.get(name)
             if provider is None:
                 raise _Refused(404, "no provider of this name is configured")
-            body = await _read_body(scope, receive, self._body_bytes_max)
-            if not provider.authenticate(scope["headers"], body):
-                raise _Refused(401, "the credentials are wrong or missing")
+            if not provider.signs_bodies:
+                _authenticate(provider, scope, b"")
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read_body(scope, receive, self._body_bytes_max)
+            if provider.signs_bodies:
+                _authenticate(provider, scope, body)
             receipt = await self._record(provider, body)
+        except TimeoutError:
+            refusal = _Refused(408, f"the body was not whole after {BODY_SECONDS:g} seconds")
+            self._log_refusal(name, refusal)
+            await _send_problem(send, refusal)
+            return
         except _Refused as refusal:
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
@@ -125,7 +135,7 @@ class WebhookEndpoint:
 
 def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
     """The route as FastAPI documents it and guards its method; the endpoint answers."""
-    problems = (400, 401, 404, 413, 503)
+    problems = (400, 401, 404, 408, 413, 503)
     route = APIRoute(
         f"{PATH}{{provider}}",
         receive_webhook,
@@ -153,6 +163,11 @@ async def receive_webhook(provider: str) -> None:
     ignored, quarantined. Whatever is not 200 was not taken and may be sent again.
     """
     raise NotImplementedError(f"WebhookEndpoint answers for {provider}")
+
+
+def _authenticate(provider: Provider, scope: Scope, body: bytes) -> None:
+    if not provider.authenticate(scope["headers"], body):
+        raise _Refused(401, "the credentials are wrong or missing")
 
 
 def _translate(provider: Provider, body: bytes) -> Delivery:

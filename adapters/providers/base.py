@@ -37,6 +37,10 @@ class Provider(Protocol):
     def store(self) -> str:
         """The store whose orders it speaks of."""
 
+    @property
+    def signs_bodies(self) -> bool:
+        """Whether the body is wanted to authenticate; else it is read only for who may send it."""
+
     def authenticate(self, headers: Headers, body: bytes) -> bool:
         """Whether the sender proved to be this provider. Never raises, whatever it is given."""
 

@@ -41,6 +41,8 @@ JSON = dict[str, Any]
 class Sevi:
     """The provider `sevi`; several live tokens at once allow a rotation."""
 
+    signs_bodies = False
+
     def __init__(self, name: str, store: str, tokens: Iterable[str]) -> None:
         self.name = name
         self.store = store

@@ -1,12 +1,20 @@
 """The contract of a log: what the ledger appends, and what projections and queries read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
-from eventsourcing.persistence import ApplicationRecorder, StoredEvent
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    DataError,
+    IntegrityError,
+    PersistenceError,
+    ProgrammingError,
+    StoredEvent,
+)
 
 from domain.log import Position
 from domain.payment import Outcome
@@ -112,6 +120,18 @@ class EventLog(Protocol):
 def first_line(error: Exception) -> str:
     """An error in one line: what a database adds below it may repeat what it was given."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Tell a database that cannot be used from a value that it refuses: only the first is worth
+    trying again with the same input."""
+    try:
+        yield
+    except (DataError, IntegrityError, ProgrammingError):
+        raise
+    except PersistenceError as error:
+        raise StorageUnavailable(first_line(error)) from error
 
 
 def utc_now() -> datetime:

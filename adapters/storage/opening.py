@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventsourcing.persistence import OperationalError
+
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
@@ -33,17 +35,14 @@ def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
         storage.views.prepare(projections)
     except StorageUnavailable as error:
         storage.close()
-        raise StorageUnavailable(
-            f"the read models cannot be used ({error}): they are made from the log, so they can be "
-            f"deleted while the service is stopped: {_views_of(url)}"
-        ) from error
+        damaged = is_sqlite(url) and not isinstance(error.__cause__, OperationalError)
+        if damaged:
+            raise StorageUnavailable(
+                f"the read models are damaged ({error}): they are made from the log, so stop the "
+                f"service and delete {_views_path(sqlite_path(url))}*"
+            ) from error
+        raise
     return storage
-
-
-def _views_of(url: str) -> str:
-    if is_sqlite(url):
-        return f"{_views_path(sqlite_path(url))}*"
-    return "DROP SCHEMA order_ledger_views CASCADE, then order-ledger db init"
 
 
 def _open_sqlite(path: Path) -> Storage:

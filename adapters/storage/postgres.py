@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 CONNECT_SECONDS = 5
 POOL_SIZE_MAX = 10
 POOL_WAIT_SECONDS = 5.0
+RECONNECT_SECONDS = 2.0
 SERVICE_ROLE = "order_ledger_service"
 # Dead peers are noticed in seconds and not in the hours that TCP takes by itself.
 SETTINGS = {
@@ -22,8 +23,15 @@ SETTINGS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "order-ledger",
+    "client_encoding": "UTF8",
     "options": "-c timezone=UTC -c synchronous_commit=on",
 }
+# A held lock or a stuck server ends in an error that says so, and not in a service that hangs. What
+# the database's owner set as its default must not change what a transaction sees.
+BOUNDS = (
+    "SET lock_timeout = '5s'; SET statement_timeout = '15s'; "
+    "SET default_transaction_isolation = 'read committed'"
+)
 
 
 class Database:
@@ -34,10 +42,11 @@ class Database:
         self._pool = ConnectionPool(
             url,
             kwargs={**SETTINGS, "autocommit": True},
-            configure=become_service,
+            configure=_prepare,
             min_size=1,
             max_size=POOL_SIZE_MAX,
             timeout=POOL_WAIT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,  # then the next caller tries anew, at once
             open=False,
             check=ConnectionPool.check_connection,
         )
@@ -57,8 +66,7 @@ class Database:
         """The connection that writes, one thread at a time; opened anew where it was lost."""
         with self._write_lock, translated_errors():
             if self._writer is None or self._writer.closed:
-                self._writer = connect(self._url)
-                become_service(self._writer)
+                self._writer = _open(self._url)
             yield self._writer
 
     @contextmanager
@@ -82,6 +90,21 @@ def connect(url: str) -> Connection:
     return psycopg.connect(url, autocommit=True, **options)
 
 
+def _open(url: str) -> Connection:
+    connection = connect(url)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()  # it would work with every right of its login
+        raise
+    return connection
+
+
+def _prepare(connection: Connection) -> None:
+    become_service(connection)
+    connection.execute(BOUNDS)
+
+
 def become_service(connection: Connection) -> None:
     """Give up every right but the service's."""
     connection.execute(f"SET ROLE {SERVICE_ROLE}")
@@ -94,6 +117,8 @@ def translated_errors() -> Iterator[None]:
         yield
     except psycopg.IntegrityError as error:
         raise persistence.IntegrityError(error) from error
+    except psycopg.DataError as error:
+        raise persistence.DataError(error) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         raise persistence.OperationalError(error) from error
     except psycopg.Error as error:

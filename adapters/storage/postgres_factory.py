@@ -20,7 +20,6 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment, resolve_topic
 
 from adapters.storage import postgres_schema
-from adapters.storage.log import utc_now
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_log import PostgresLog
 from adapters.storage.postgres_views import PostgresViews
@@ -31,7 +30,7 @@ class PostgresProcessLog(PostgresLog, ProcessRecorder):
     """The log, with the library's tracking recorded in the same transaction as its events."""
 
     def __init__(self, database: Database, originator_id_type: type = str) -> None:
-        super().__init__(database, utc_now, originator_id_type)
+        super().__init__(database, None, originator_id_type)
         self._views = PostgresViews(database)
         self._views.prepare(())
 
@@ -77,7 +76,7 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
 
     def application_recorder(self) -> ApplicationRecorder:
         """The log."""
-        return PostgresLog(self.database, utc_now, self._originator_id_type)
+        return PostgresLog(self.database, None, self._originator_id_type)
 
     def tracking_recorder(
         self, tracking_recorder_class: type[TrackingRecorder] | None = None

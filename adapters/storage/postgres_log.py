@@ -1,7 +1,6 @@
 """The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from threading import Event, Thread
 from typing import Any
@@ -23,11 +22,10 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
-    StorageUnavailable,
     StoredAt,
     Tell,
     VersionConflict,
-    first_line,
+    unavailable,
     utc_now,
 )
 from adapters.storage.postgres import Database
@@ -64,7 +62,10 @@ class PostgresLog(ApplicationRecorder):
     """The log of a ledger in PostgreSQL, and the library's recorder over the same tables."""
 
     def __init__(
-        self, database: Database, clock: Clock = utc_now, originator_id_type: type = str
+        self,
+        database: Database,
+        clock: Clock | None = None,
+        originator_id_type: type = str,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -81,7 +82,7 @@ class PostgresLog(ApplicationRecorder):
     def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
         """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
         arguments = self._arguments(entries)
-        with _unavailable():
+        with unavailable():
             before_idx = self._append(entries, arguments)
         self._tell()
         return _positions(entries, before_idx)
@@ -138,7 +139,7 @@ class PostgresLog(ApplicationRecorder):
         last_events, idxs = _places(entries)
         return (
             PARTITION,
-            self._clock(),
+            self._clock() if self._clock else None,
             [_text(event.originator_id) for event in events],
             [event.originator_version for event in events],
             [event.topic for event in events],
@@ -157,11 +158,21 @@ class PostgresLog(ApplicationRecorder):
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
-        with _unavailable(), self._database.writing() as connection:
-            rows = connection.execute(LOAD, (list(streams), PARTITION)).fetchall()
+        with unavailable():
+            rows = self._load((list(streams), PARTITION))
         stored = map(self._stored_at, rows)
         by_stream = groupby(stored, key=lambda at: str(at.event.originator_id))
         return {stream: list(events) for stream, events in by_stream}
+
+    def _load(self, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            with self._database.writing() as connection:
+                return connection.execute(LOAD, arguments).fetchall()
+        except PersistenceError as error:  # a connection that was cut while idle is no outage
+            if not self._was_lost(error):
+                raise
+        with self._database.writing() as connection:
+            return connection.execute(LOAD, arguments).fetchall()
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
@@ -174,7 +185,7 @@ class PostgresLog(ApplicationRecorder):
 
     def head(self) -> Position | None:
         """The position of the newest event."""
-        with _unavailable():
+        with unavailable():
             last_idx = self.max_notification_id()
         return Position(PARTITION, last_idx) if last_idx else None
 
@@ -227,7 +238,7 @@ class PostgresLog(ApplicationRecorder):
             tell()
 
     def _all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with _unavailable(), self._database.reading() as connection:
+        with unavailable(), self._database.reading() as connection:
             return connection.execute(sql, params).fetchall()
 
     def _one(self, sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -251,7 +262,7 @@ class PostgresLog(ApplicationRecorder):
         return idxs
 
     def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
-        entry = LogEntry("", Outcome.RECORDED, self._clock(), "", events=stored_events)
+        entry = LogEntry("", Outcome.RECORDED, utc_now(), "", events=stored_events)
         event_arguments = [*self._arguments([entry])[:6], [None] * len(stored_events)]
         c.execute(APPEND, [*event_arguments, *([[]] * 9)])
         before_idx = c.fetchone()[0]
@@ -311,14 +322,6 @@ class PostgresLog(ApplicationRecorder):
     ) -> Subscription[ApplicationRecorder]:
         """Follow the log; what this process appends arrives at once, the rest by polling."""
         return Following(self, gt, topics)
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except PersistenceError as error:
-        raise StorageUnavailable(first_line(error)) from error
 
 
 def _places(entries: Sequence[LogEntry]) -> tuple[list[int | None], list[int | None]]:

@@ -3,16 +3,21 @@
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
+from typing import LiteralString
 
 import psycopg
 from psycopg import Connection
 
 from adapters.storage.log import StorageUnavailable, first_line
-from adapters.storage.postgres import SERVICE_ROLE, connect
+from adapters.storage.postgres import SERVICE_ROLE, become_service, connect
 
 SERVER_VERSION_MIN = 140000
 INIT_LOCK = 7_305_842_611_202_934  # any number that is ours alone
 FOLDER = "postgres"
+VIEWS_SCHEMA = (
+    f"CREATE SCHEMA IF NOT EXISTS order_ledger_views AUTHORIZATION {SERVICE_ROLE}"
+).encode()
+HAS_SCHEMA: LiteralString = "SELECT (SELECT oid FROM pg_namespace WHERE nspname = 'order_ledger')"
 MIGRATIONS_TABLE = """
 CREATE SCHEMA IF NOT EXISTS order_ledger;
 CREATE TABLE IF NOT EXISTS order_ledger.migrations (
@@ -62,6 +67,7 @@ def init(url: str) -> list[str]:
                     "INSERT INTO order_ledger.migrations VALUES (%s, %s, %s)",
                     (migration.number, migration.name, migration.sha256),
                 )
+            connection.execute(VIEWS_SCHEMA)
             return [migration.name for migration in missing]
     except psycopg.errors.InsufficientPrivilege as error:
         raise StorageUnavailable(
@@ -78,6 +84,9 @@ def check(url: str) -> list[str]:
     try:
         with connect(url) as connection:
             _require_version(connection)
+            if not _has(connection, HAS_SCHEMA):  # asked of the catalog, which needs no right
+                return ["the schema is missing"]
+            _try_service(connection)
             applied = _applied(connection)
             ours = {m.number: m for m in migrations()}
             problems = [f"{m.name} is missing" for n, m in ours.items() if n not in applied]
@@ -89,19 +98,40 @@ def check(url: str) -> list[str]:
             problems += [
                 f"migration {n} is newer than this release" for n in applied if n not in ours
             ]
+            if not _has(connection, "SELECT to_regnamespace('order_ledger_views')"):
+                problems.append("the schema of the read models is missing")
             return problems
     except psycopg.Error as error:
         raise StorageUnavailable(first_line(error)) from error
 
 
 def _applied(connection: Connection) -> dict[int, str]:
-    found = connection.execute("SELECT to_regclass('order_ledger.migrations')").fetchone()
-    if found is None or found[0] is None:
+    if not _has(connection, "SELECT to_regclass('order_ledger.migrations')"):
         return {}
     rows = connection.execute("SELECT number, sha256 FROM order_ledger.migrations").fetchall()
     return dict(rows)
 
 
+def _has(connection: Connection, question: LiteralString) -> bool:
+    found = connection.execute(question).fetchone()
+    return found is not None and found[0] is not None
+
+
+def _try_service(connection: Connection) -> None:
+    """Look as the service would: a login may have no rights of its own."""
+    try:
+        become_service(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StorageUnavailable(
+            f"this user may not work as {SERVICE_ROLE}: run GRANT {SERVICE_ROLE} TO it"
+        ) from error
+
+
 def _require_version(connection: Connection) -> None:
     if connection.info.server_version < SERVER_VERSION_MIN:
         raise StorageUnavailable("PostgreSQL 14 or newer is wanted")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StorageUnavailable(
+            f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'"
+        )

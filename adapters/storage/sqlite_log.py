@@ -1,8 +1,7 @@
 """The log in an SQLite file: append-only tables, one writer at a time, a commit is on disk."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from itertools import groupby
 from threading import Event
@@ -13,7 +12,6 @@ from eventsourcing.persistence import (
     ApplicationRecorder,
     IntegrityError,
     Notification,
-    PersistenceError,
     StoredEvent,
     Subscription,
 )
@@ -34,8 +32,8 @@ from adapters.storage.log import (
     StoredAt,
     Tell,
     VersionConflict,
-    first_line,
     stored_event,
+    unavailable,
     utc_now,
 )
 from adapters.storage.sqlite import (
@@ -72,7 +70,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def create_table(self) -> None:
         """Create what is missing. Raises `StorageUnavailable` for a file of another schema."""
-        with _unavailable():
+        with unavailable():
             with self.datastore.transaction(commit=False) as c:
                 c.execute("PRAGMA user_version")
                 found = c.fetchone()[0]
@@ -90,7 +88,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
         """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
-        with _unavailable():
+        with unavailable():
             try:
                 with self.datastore.transaction(commit=True) as c:
                     positions = self._append(c, entries)
@@ -134,7 +132,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
-        with _unavailable(), self.datastore.transaction(commit=False) as c:
+        with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(
                 "SELECT * FROM stored_events WHERE originator_id IN "
                 "(SELECT value FROM json_each(?)) ORDER BY originator_id, originator_version",
@@ -146,7 +144,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
-        with _unavailable(), self.datastore.transaction(commit=False) as c:
+        with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(
                 "SELECT * FROM stored_events WHERE idx > ? ORDER BY idx LIMIT ?",
                 (after.index if after else 0, limit),
@@ -155,7 +153,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def head(self) -> Position | None:
         """The position of the newest event."""
-        with _unavailable():
+        with unavailable():
             last_idx = self.max_notification_id()
         return Position(PARTITION, last_idx) if last_idx else None
 
@@ -163,7 +161,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
         self, outcomes: Sequence[Outcome], before: int | None, limit: int
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        with _unavailable(), self.datastore.transaction(commit=False) as c:
+        with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(
                 f"{_SELECT_DELIVERIES} WHERE outcome IN (SELECT value FROM json_each(?)) "
                 "AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
@@ -173,7 +171,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
-        with _unavailable(), self.datastore.transaction(commit=False) as c:
+        with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(f"{_SELECT_DELIVERIES} WHERE id = ?", (delivery_id,))
             row = c.fetchone()
             if row is None:
@@ -284,14 +282,6 @@ class Factory(SQLiteFactory):
 _SELECT_DELIVERIES = (
     "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
 )
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except PersistenceError as error:
-        raise StorageUnavailable(first_line(error)) from error
 
 
 def _event_row(

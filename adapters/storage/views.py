@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking, TrackingRecorder
+from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 
 from adapters.storage.columns import (
     KINDS,
@@ -15,7 +15,7 @@ from adapters.storage.columns import (
     to_database,
     upsert_clause,
 )
-from adapters.storage.log import PARTITION, StorageUnavailable, first_line
+from adapters.storage.log import PARTITION, StorageUnavailable, unavailable
 from domain.log import Position
 from projections.model import AnyTable, Key, Projection, Row, RowT, Table
 from projections.runner import CheckpointMoved, Poison
@@ -70,7 +70,7 @@ class Views(TrackingRecorder):
 
     def prepare(self, projections: Sequence[Projection]) -> None:
         """Create what is missing, and empty the tables of a projection whose version changed."""
-        with _unavailable(), self.transaction(commit=True) as c:
+        with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
             for table, columns in TABLES.items():
                 c.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
@@ -82,7 +82,7 @@ class Views(TrackingRecorder):
 
     def checkpoint(self, projection: str) -> Position | None:
         """The position of the last event that the projection has taken in."""
-        with _unavailable():
+        with unavailable():
             index = self.max_tracking_id(_name(projection))
         return None if index is None else Position(PARTITION, index)
 
@@ -99,7 +99,7 @@ class Views(TrackingRecorder):
     def select(self, table: Table[RowT], clauses: str, params: Sequence[Any] = ()) -> list[RowT]:
         """The rows of a table that the clauses choose."""
         columns = ", ".join(f't."{column}"' for column in table.columns)
-        with _unavailable(), self.transaction(commit=False) as c:
+        with unavailable(), self.transaction(commit=False) as c:
             c.execute(f"SELECT {columns} FROM {table.name} AS t {clauses}", params)
             return [from_database(table, tuple(row)) for row in c.fetchall()]
 
@@ -119,7 +119,7 @@ class Views(TrackingRecorder):
 
         Raises `CheckpointMoved` where the position is no more `since`; then nothing is written.
         """
-        with _unavailable(), self.transaction(commit=True) as c:
+        with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
             if _tracked(c, _name(projection)) != (since.index if since else None):
                 raise CheckpointMoved
@@ -131,12 +131,12 @@ class Views(TrackingRecorder):
     def park(self, projection: str, poison: Poison) -> None:
         """Say at which event a projection stands still, and why."""
         values = (projection, str(poison.position), poison.event, poison.error)
-        with _unavailable(), self.transaction(commit=True) as c:
+        with unavailable(), self.transaction(commit=True) as c:
             c.execute(PARK, values)
 
     def parked(self) -> dict[str, Poison]:
         """The projections that stand still."""
-        with _unavailable(), self.transaction(commit=False) as c:
+        with unavailable(), self.transaction(commit=False) as c:
             c.execute("SELECT projection, position, event, error FROM parked")
             return {
                 projection: Poison(Position.parse(position), event, error)
@@ -159,6 +159,10 @@ class Views(TrackingRecorder):
 def _prepare(c: Cursor, projection: Projection) -> None:
     c.execute("SELECT version FROM projections WHERE name = ?", (projection.name,))
     found = c.fetchone()
+    if found and found[0] > projection.version:
+        raise StorageUnavailable(
+            f"{projection.name} was made by a newer release (version {found[0]}): start that one"
+        )
     if found and found[0] != projection.version:
         for table in projection.tables:
             c.execute(f"DROP TABLE IF EXISTS {table.name}")
@@ -203,11 +207,3 @@ def track(c: Cursor, name: str, index: int) -> None:
 
 def _name(projection: str) -> str:
     return f"{projection}/{PARTITION}"
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except PersistenceError as error:
-        raise StorageUnavailable(first_line(error)) from error

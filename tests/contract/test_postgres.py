@@ -1,19 +1,25 @@
 """What is particular to a ledger in PostgreSQL: rights, triggers, migrations, lost answers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from eventsourcing.persistence import OperationalError
+from eventsourcing.persistence import DataError, OperationalError
 
-from adapters.storage import postgres_schema
+from adapters.ledger import OrderLedger
+from adapters.storage import postgres, postgres_schema
 from adapters.storage.log import StorageUnavailable
+from adapters.storage.opening import open_storage
 from adapters.storage.postgres import Database, become_service, connect
 from adapters.storage.postgres_log import PostgresLog
 from domain.log import Position
 from domain.payment import Outcome
+from projections.order_status import ORDER_STATUS
 from tests.contract.logs import FakeClock, entry, event
+from tests.notices import delivery, notice
 
 TABLES = ("stored_events", "deliveries", "bodies")
 CHANGES = ("UPDATE {} SET partition = 1", "DELETE FROM {}", "TRUNCATE {}")
@@ -170,3 +176,81 @@ def test_a_backend_that_is_terminated_between_appends_is_replaced(
         )
     assert log.append([entry(event("s/b", 1))]) == [Position(0, 2)]
     assert len(log.read(None, 10)) == 2
+
+
+@pytest.mark.parametrize("inherits", ["INHERIT", "NOINHERIT"])
+def test_a_login_that_was_granted_the_role_runs_a_ledger(url: str, inherits: str) -> None:
+    login = f"order_ledger_test_{inherits.lower()}"
+    theirs = url.replace("://postgres@", f"://{login}@")
+    if theirs == url:
+        pytest.skip("the named test server's user is not postgres: no second user to sign in as")
+    with connect(url) as owner:
+        owner.execute(f"DROP ROLE IF EXISTS {login}".encode())
+        owner.execute(f"CREATE ROLE {login} LOGIN {inherits}".encode())
+    with pytest.raises(StorageUnavailable, match="GRANT order_ledger_service"):
+        open_storage(theirs, ())
+    with connect(url) as owner:
+        owner.execute(f"GRANT order_ledger_service TO {login}".encode())
+    assert postgres_schema.check(theirs) == []
+    storage = open_storage(theirs, (ORDER_STATUS,))
+    assert storage.log.append([entry(event("s/a", 1))]) == [Position(0, 1)]
+    assert storage.views.checkpoint("order_status") is None
+    storage.close()
+    with connect(url) as owner:
+        owner.execute(f"DROP ROLE {login}".encode())
+
+
+def test_a_reader_whose_connection_was_cut_while_idle_reads_all_the_same(
+    log: PostgresLog, url: str
+) -> None:
+    ledger = OrderLedger(log)
+    ledger.record([delivery(notice("1"))])
+    with connect(url) as owner:
+        owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'order-ledger' AND pid <> pg_backend_pid()"
+        )
+    (receipt,) = ledger.record([delivery(notice("2"))])
+    assert receipt.outcome is Outcome.RECORDED
+
+
+def test_a_lock_that_somebody_holds_ends_in_an_error_and_not_in_waiting(
+    log: PostgresLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "BOUNDS", "SET lock_timeout = '50ms'")
+    with connect(url) as other, other.transaction():
+        other.execute("SELECT 1 FROM order_ledger.log_head FOR UPDATE")
+        fresh = PostgresLog(Database(url))
+        with pytest.raises(StorageUnavailable, match="lock timeout"):
+            fresh.append([entry(event("s/z", 1))])
+    assert fresh.append([entry(event("s/z", 1))]) == [Position(0, 2)]
+    fresh.close()
+
+
+def test_a_value_that_the_database_refuses_is_not_taken_for_an_outage(log: PostgresLog) -> None:
+    with pytest.raises(DataError):
+        log.append([replace(entry(outcome=Outcome.IGNORED), reason="\x00")])
+
+
+def test_a_database_of_another_encoding_is_refused(postgres_server: str) -> None:
+    with connect(postgres_server) as owner:
+        owner.execute("DROP DATABASE IF EXISTS order_ledger_test_latin")
+        owner.execute(
+            "CREATE DATABASE order_ledger_test_latin ENCODING 'LATIN1' TEMPLATE template0 "
+            "LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    url = postgres_server.rpartition("/")[0] + "/order_ledger_test_latin"
+    with pytest.raises(StorageUnavailable, match="ENCODING 'UTF8'"):
+        postgres_schema.init(url)
+    with connect(postgres_server) as owner:
+        owner.execute("DROP DATABASE order_ledger_test_latin")
+
+
+def test_the_time_of_recording_is_the_servers_and_taken_under_the_lock(url: str) -> None:
+    log = PostgresLog(Database(url))
+    log.append([entry(event("s/a", 1))])
+    with connect(url) as owner:
+        now = owner.execute("SELECT clock_timestamp()").fetchone()
+    assert now is not None
+    assert timedelta(0) <= now[0] - log.read(None, 1)[0].recorded_at < timedelta(minutes=1)
+    log.close()

@@ -50,8 +50,8 @@ def open_views(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
             views: Views = PostgresViews(Database(url))
         else:
             views = SQLiteViews(Datastore(str(tmp_path / "views.db"), "NORMAL"))
-        views.prepare(projections)
         opened.append(views)
+        views.prepare(projections)
         return views
 
     yield open_them
@@ -156,6 +156,12 @@ def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
     runner.catch_up()
     assert set(views.parked()) == {"order_status", "audit_history"}
     assert views.checkpoint("order_status") == Position(0, 2)
+
+
+def test_a_newer_releases_read_models_are_not_thrown_away(open_views: Open) -> None:
+    open_views((replace(ORDER_STATUS, version=99),))
+    with pytest.raises(StorageUnavailable, match="newer release"):
+        open_views((ORDER_STATUS,))
 
 
 def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, open_views: Open) -> None:

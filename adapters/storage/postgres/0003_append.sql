@@ -2,7 +2,8 @@
 --
 -- The arrays of events and of deliveries are parallel. An event names its delivery by number, from
 -- 1; a delivery names its position by the number of its last event in this batch (p_last_event), or
--- by the index of an event that is stored already (p_idx), or has none. Returns the indexes that
+-- by the index of an event that is stored already (p_idx), or has none. The time of recording is
+-- this server's, unless p_now names one, and never before the last one's. Returns the indexes that
 -- the log ended at before. Raises unique_violation where a version of an order exists: then another
 -- writer was first, and nothing of the batch is stored.
 
@@ -24,14 +25,14 @@ CREATE FUNCTION order_ledger.append(
     p_reason         text[],
     p_body           bytea[]
 ) RETURNS TABLE (before_idx bigint, before_delivery_id bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = order_ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, order_ledger, pg_temp AS $$
 DECLARE
     v_recorded_at timestamptz;
 BEGIN
     UPDATE log_head AS head
        SET last_idx = last_idx + cardinality(p_version),
            last_delivery_id = last_delivery_id + cardinality(p_provider),
-           last_recorded_at = greatest(last_recorded_at, p_now)
+           last_recorded_at = greatest(last_recorded_at, coalesce(p_now, clock_timestamp()))
      WHERE partition = p_partition
     RETURNING last_idx - cardinality(p_version), last_delivery_id - cardinality(p_provider),
               last_recorded_at

@@ -1,12 +1,13 @@
 -- Finds a stored event after an append whose answer was lost.
 --
 -- Takes the log's lock first: a backend that is still at work on the lost call has then finished,
--- one way or the other, and what is not found here will not appear later.
+-- one way or the other. A call that is still on its way to the server is refused later by the version
+-- of the event that it adds.
 
 CREATE FUNCTION order_ledger.find_event(
     p_partition integer, p_originator_id text, p_version integer
 ) RETURNS TABLE (idx bigint, state text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = order_ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, order_ledger, pg_temp AS $$
 BEGIN
     PERFORM 1 FROM log_head WHERE partition = p_partition FOR UPDATE;
     RETURN QUERY
@@ -19,7 +20,7 @@ END $$;
 CREATE FUNCTION order_ledger.find_delivery(
     p_partition integer, p_received_at timestamptz, p_body_sha256 text
 ) RETURNS TABLE (id bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = order_ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, order_ledger, pg_temp AS $$
 DECLARE
     v_last bigint;
 BEGIN

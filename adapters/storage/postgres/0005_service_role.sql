@@ -12,7 +12,5 @@ END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA order_ledger FROM PUBLIC;
 GRANT USAGE ON SCHEMA order_ledger TO order_ledger_service;
 GRANT SELECT ON order_ledger.stored_events, order_ledger.deliveries, order_ledger.bodies,
-    order_ledger.log_head TO order_ledger_service;
+    order_ledger.log_head, order_ledger.migrations TO order_ledger_service;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA order_ledger TO order_ledger_service;
-
-CREATE SCHEMA IF NOT EXISTS order_ledger_views AUTHORIZATION order_ledger_service;

@@ -1,0 +1,1 @@
+"""Kills, cuts and fills what a ledger stands on, and looks whether it kept its word."""

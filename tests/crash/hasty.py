@@ -1,0 +1,53 @@
+"""The canary: the service with one fault built in. It acknowledges new deliveries before they are
+committed, and is honest about everything else. The suite must catch it.
+
+`python -m tests.crash.hasty serve` is `order-ledger serve` but for that.
+"""
+
+import asyncio
+
+from adapters.cli.main import main
+from adapters.group_commit import GroupCommit
+from adapters.ledger import Delivery, OrderLedger, Receipt
+from domain.log import stream_of
+from domain.order import Decision, Order, decide, project
+from domain.payment import Outcome, PaymentNotice
+
+commit_first = GroupCommit.submit
+_under_way: dict[str, asyncio.Task[Receipt]] = {}
+
+
+async def acknowledge_first(self: GroupCommit, delivery: Delivery) -> Receipt:
+    """Answer what is new before its commit, and what is known as it should be."""
+    under_way = _under_way.get(delivery.body_sha256)
+    if under_way is not None:
+        await asyncio.wait([under_way])
+        return await commit_first(self, delivery)
+    ledger = self._commit.__self__  # type: ignore[attr-defined]
+    assert isinstance(ledger, OrderLedger)
+    assert delivery.notice is not None
+    order, decision = await asyncio.to_thread(_decide, ledger, delivery.notice)
+    if decision.outcome is Outcome.DUPLICATE:
+        return await commit_first(self, delivery)
+    task = asyncio.get_running_loop().create_task(commit_first(self, delivery))
+    _under_way[delivery.body_sha256] = task
+    task.add_done_callback(lambda done: _forget(delivery, done))
+    return Receipt(decision.outcome, order, None)
+
+
+def _decide(ledger: OrderLedger, notice: PaymentNotice) -> tuple[Order, Decision]:
+    stream = stream_of(notice.store, notice.order_id)
+    events = (recorded.event for recorded in ledger.history(stream))
+    order = project(None, events) or Order(stream)
+    return order, decide(order, notice)
+
+
+def _forget(delivery: Delivery, task: asyncio.Task[Receipt]) -> None:
+    _under_way.pop(delivery.body_sha256, None)
+    if not task.cancelled():
+        task.exception()
+
+
+if __name__ == "__main__":
+    GroupCommit.submit = acknowledge_first  # type: ignore[method-assign]
+    main()
