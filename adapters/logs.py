@@ -47,20 +47,23 @@ class DeliveryLines:
     """
 
     def __init__(self, logger: str) -> None:
-        self._logger = logger
-        self._lines: list[bytes] = []
+        self._fixed = {"level": "INFO", "logger": logger}
+        self._lines: list[dict[str, Any]] = []
+        self._encoder = msgspec.json.Encoder()
 
     def write(self, message: str, **fields: Any) -> None:
         """Add a line. Call it on the event loop."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
-        fixed = {"level": "INFO", "logger": self._logger, "message": message}
-        self._lines.append(msgspec.json.encode(fixed | fields | {"time": datetime.now(UTC)}))
+        self._lines.append({**self._fixed, "message": message, **fields})
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
+        now = datetime.now(UTC)
+        for line in lines:
+            line["time"] = now
         try:
-            sys.stderr.write(b"\n".join([*lines, b""]).decode())
+            sys.stderr.write(self._encoder.encode_lines(lines).decode())
             sys.stderr.flush()
         except OSError:  # nobody reads the log any more: no reason to stop taking deliveries
             pass

@@ -14,6 +14,8 @@ from projections.model import AnyTable, Key, Place, Projection, Row
 
 BATCH_SIZE_MAX = 1000
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
+BUSY_EVENTS = 20  # in one go: more will come
+GATHER_SECONDS = 0.05
 RETRY_SECONDS_MAX = 30.0
 
 log = logging.getLogger("order_ledger.projections")
@@ -90,22 +92,27 @@ class Runner:
         while not stop.is_set():
             self.wake.clear()
             try:
-                self.catch_up(stop)
-            except Exception:
-                log.exception("projections wait: the database cannot be used")
+                busy = self.catch_up(stop) >= BUSY_EVENTS
+            except Exception as error:
+                log.error("projections wait, the database cannot be used: %s", error)
+                busy = True
+            if busy:  # a larger batch next time costs much less an event
+                stop.wait(GATHER_SECONDS)
             self.wake.wait(POLL_SECONDS)
 
-    def catch_up(self, stop: Event | None = None) -> None:
-        """Take in every event that is there now."""
-        while self.step() and not (stop and stop.is_set()):
-            pass
+    def catch_up(self, stop: Event | None = None) -> int:
+        """Take in every event that is there now; returns how many were read."""
+        events = 0
+        while (taken := self._step()) is not None and not (stop and stop.is_set()):
+            events += taken
+        return events
 
-    def step(self) -> bool:
-        """Take in one batch; false where there was nothing to do."""
+    def _step(self) -> int | None:
+        """Take in one batch and return its size; None where there was nothing to do."""
         now = monotonic()
         active = [p for p in self._projections if not self._is_parked(p, now)]
         if not active:
-            return False
+            return None
         since = {p.name: self._sink.checkpoint(p.name) for p in active}
         behind = min(since.values(), key=lambda position: (position is not None, position))
         batch, poison = self._source.recorded(behind, BATCH_SIZE_MAX)
@@ -117,7 +124,7 @@ class Runner:
                 progress |= self._take_in(projection, start, todo, poison)
             except CheckpointMoved:
                 progress = True
-        return progress
+        return len(batch) if progress else None
 
     def _take_in(
         self,

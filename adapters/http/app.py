@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from adapters import collector
 from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.api import query_router
@@ -82,6 +83,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.start()
+        collector.relax()
         try:
             yield
             await queue.close()

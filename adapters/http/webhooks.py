@@ -15,7 +15,7 @@ from time import perf_counter
 import msgspec
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
@@ -85,16 +85,10 @@ class WebhookEndpoint:
                 raise _Refused(404, "no provider of this name is configured")
             if not provider.signs_bodies:
                 _authenticate(provider, scope, b"")
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _read_body(scope, receive, self._body_bytes_max)
+            body = await _read_body(scope, receive, self._body_bytes_max)
             if provider.signs_bodies:
                 _authenticate(provider, scope, body)
             receipt = await self._record(provider, body)
-        except TimeoutError:
-            refusal = _Refused(408, f"the body was not whole after {BODY_SECONDS:g} seconds")
-            self._log_refusal(name, refusal)
-            await _send_problem(send, refusal)
-            return
         except _Refused as refusal:
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
@@ -200,21 +194,40 @@ async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:
             if len(digits) > LENGTH_DIGITS_MAX or int(digits) > size_max:
                 raise too_large
             announced = int(digits)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
+    message = await receive()
+    if not message.get("more_body", False):
+        chunks = [_chunk(message)]  # nearly always: it came with the headers
+    else:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                chunks = await _read_chunks(message, receive, size_max)
+        except TimeoutError:
+            late = f"the body was not whole after {BODY_SECONDS:g} seconds"
+            raise _Refused(408, late) from None
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if len(body) > size_max:
+        raise too_large
+    if announced is not None and announced != len(body):
+        raise _Refused(400, "the body is not as long as its Content-Length says")
+    return body
+
+
+async def _read_chunks(message: Message, receive: Receive, size_max: int) -> list[bytes]:
+    """All chunks of a body, or as many as make it too large."""
+    chunks = [_chunk(message)]
+    size = len(chunks[0])
+    while message.get("more_body", False) and size <= size_max:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Refused(400, "the connection was closed before the body was whole")
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > size_max:
-            raise too_large
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            if announced is not None and announced != size:
-                raise _Refused(400, "the body is not as long as its Content-Length says")
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.append(_chunk(message))
+        size += len(chunks[-1])
+    return chunks
+
+
+def _chunk(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise _Refused(400, "the connection was closed before the body was whole")
+    chunk: bytes = message.get("body", b"")
+    return chunk
 
 
 def _answer(receipt: Receipt) -> bytes:

@@ -1,6 +1,5 @@
 """How the columns of a read model are kept, by the type that its row class declares."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +7,8 @@ from decimal import Decimal
 from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from adapters.storage.sqlite import from_microseconds, to_microseconds
 from domain.money import amount_text
@@ -25,8 +26,12 @@ class Kind:
     from_database: Convert | None = None
 
 
-def _tuple_of_texts(value: str) -> tuple[str, ...]:
-    return tuple(json.loads(value))
+def _texts_to_json(texts: tuple[str, ...]) -> str:
+    return msgspec.json.encode(texts).decode()
+
+
+def _texts_from_json(value: str) -> tuple[str, ...]:
+    return tuple(msgspec.json.decode(value))
 
 
 KINDS: dict[object, Kind] = {
@@ -35,7 +40,7 @@ KINDS: dict[object, Kind] = {
     bool: Kind("SMALLINT", int, bool),
     datetime: Kind("BIGINT", to_microseconds, from_microseconds),
     Decimal: Kind("TEXT", amount_text, Decimal),
-    tuple: Kind("TEXT", json.dumps, _tuple_of_texts),
+    tuple: Kind("TEXT", _texts_to_json, _texts_from_json),
 }
 
 

@@ -1,7 +1,7 @@
 """What a provider is told when something of ours fails: never that its news was taken."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -11,6 +11,7 @@ import pytest
 
 from adapters import group_commit
 from adapters.group_commit import Limits
+from adapters.http import webhooks
 from adapters.providers.sevi import Sevi
 from adapters.storage.log import LogEntry, StorageUnavailable, VersionConflict
 from domain.payment import Outcome
@@ -214,3 +215,17 @@ def test_a_service_that_has_stopped_takes_no_more(local: LocalService) -> None:
     response = local.deliver(bare("2"))
     problem(response, 503)
     assert len(local.deliveries) == 1
+
+
+def test_a_body_that_does_not_come_to_its_end_is_408(
+    local: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"orderId":'
+        await asyncio.sleep(5)
+        yield b'"1"}'
+
+    assert local.run(local.post(slow())).status_code == 408
+    assert local.deliveries == []
