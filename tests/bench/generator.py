@@ -9,14 +9,17 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from time import perf_counter
-from typing import Any
+from typing import IO, Any
 
 import uvloop
 
@@ -48,6 +51,9 @@ function done(summary, latency, requests)
     latency:percentile(50), latency:percentile(99)) .. "\\n")
 end
 """
+
+
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def _send_with_wrk(load: Load) -> Answers:
     }
     url = f"http://{load.host}:{load.port}/"
     seconds = max(1, round(load.seconds))
-    with NamedTemporaryFile("w", suffix=".lua") as file:
+    with _script_file() as file:
         file.write(script)
         file.flush()
         command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "-s", file.name, url]
@@ -127,6 +133,18 @@ def _send_with_wrk(load: Load) -> Answers:
         p50_ms=told["p50"] / 1000,
         p99_ms=told["p99"] / 1000,
     )
+
+
+@contextmanager
+def _script_file() -> Iterator[IO[str]]:
+    """A file for the script, gone at the end, also where Ctrl-C comes while it is being made."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    file = NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115  (closed below)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
+        yield file
+    finally:
+        file.close()
 
 
 def _lua_text(text: bytes) -> str:
