@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from adapters.ledger import OrderLedger
 from adapters.providers import Provider, make_provider
@@ -60,20 +59,16 @@ def webhook_credentials(settings: Settings, provider: str) -> Credentials:
     configured = settings.providers[provider].tokens
     if configured:
         return Credentials(tuple(token.get_secret_value() for token in configured), False)
-    return Credentials((made_once(_secrets_folder(settings), f"webhook-token-{provider}"),), True)
+    return Credentials((made_once(settings.folder, f"webhook-token-{provider}"),), True)
 
 
 def api_credentials(settings: Settings) -> Credentials:
     """The query API's tokens; one is made and kept beside the ledger where none is set."""
     if settings.api_tokens:
         return Credentials(tuple(t.get_secret_value() for t in settings.api_tokens), False)
-    return Credentials((made_once(_secrets_folder(settings), "api-token"),), True)
+    return Credentials((made_once(settings.folder, "api-token"),), True)
 
 
 def api_tokens(settings: Settings) -> Tokens:
     """The query API's tokens, ready to compare."""
     return Tokens(api_credentials(settings).tokens)
-
-
-def _secrets_folder(settings: Settings) -> Path:
-    return settings.folder

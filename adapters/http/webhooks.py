@@ -101,11 +101,10 @@ class WebhookEndpoint:
             return await self._queue.submit(_translate(provider, body))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
-        except StorageUnavailable as error:
-            log.error("a delivery could not be stored: %s", error)
-            raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
         except Exception as error:
-            log.error("a delivery could not be stored: %s", discreetly(error))
+            # An unreachable database says so in words of its own, which repeat nothing of a body.
+            told = str(error) if isinstance(error, StorageUnavailable) else discreetly(error)
+            log.error("a delivery could not be stored: %s", told)
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from eventsourcing.persistence import (
     ApplicationRecorder,
@@ -137,13 +137,3 @@ def unavailable() -> Iterator[None]:
 def utc_now() -> datetime:
     """The clock of the log: aware, UTC."""
     return datetime.now(UTC)
-
-
-def stored_event(row: Mapping[str, Any]) -> StoredEvent:
-    """The library's form of a row of the events table."""
-    return StoredEvent(
-        originator_id=row["originator_id"],
-        originator_version=row["originator_version"],
-        topic=row["topic"],
-        state=row["state"],
-    )

@@ -32,7 +32,6 @@ from adapters.storage.log import (
     StoredAt,
     Tell,
     VersionConflict,
-    stored_event,
     unavailable,
     utc_now,
 )
@@ -319,7 +318,7 @@ def _stored_at(row: Row) -> StoredAt:
     return StoredAt(
         Position(PARTITION, row["idx"]),
         from_microseconds(row["recorded_at"]),
-        stored_event(row),
+        StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"]),
     )
 
 
