@@ -35,7 +35,7 @@ class Limits:
     batch_bytes_max: int = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     delivery: Delivery
     future: asyncio.Future[Receipt]

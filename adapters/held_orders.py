@@ -12,10 +12,10 @@ from adapters.storage.log import PARTITION
 from domain.log import Position
 from domain.order import Deliveries, Order, OrderEvent, advance
 
-EVENTS_MAX = 20_000  # of all orders that are kept; about 1 KB each
+EVENTS_MAX = 2_000  # of all orders that are kept; few, so that they stay in the processor's cache
 
 
-@dataclass
+@dataclass(slots=True)
 class HeldOrder:
     """An order, the indexes of its stored events, and the entries of a batch that add to it."""
 

@@ -25,9 +25,13 @@ from projections.runner import Poison
 CONFLICT_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """An authentic delivery, translated: it holds a notice, or says why there is none."""
+    """An authentic delivery, translated: it holds a notice, or says why there is none.
+
+    Like all that is made once per delivery it is not frozen, which would cost three times as much;
+    nobody changes it.
+    """
 
     provider: str
     received_at: datetime
@@ -38,7 +42,7 @@ class Delivery:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """What became of a delivery, once it is on disk."""
 

@@ -44,7 +44,7 @@ class Payment:
     amount: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PaymentNotice:
     """One authentic delivery, translated: the input of `domain.order.decide`.
 

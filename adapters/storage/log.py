@@ -40,7 +40,7 @@ class StoredAt(NamedTuple):
     event: StoredEvent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogEntry:
     """One authentic delivery and the events that it appends: the unit of a batch.
 

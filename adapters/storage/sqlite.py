@@ -19,6 +19,7 @@ from eventsourcing.sqlite import (
 
 BUSY_TIMEOUT_SECONDS = 5
 CACHED_STATEMENTS = 128
+CHECKPOINT_PAGES = 8192  # 32 MiB: a page that changes often is copied into the file once for all
 ROWS_PER_STATEMENT = (64, 16, 4, 1)  # 64 rows of the widest table stay below 999 parameters
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -142,6 +143,9 @@ class Pool(SQLiteConnectionPool):
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._durability}")
+            # A statement of many rows keeps the pages that it changes, to undo it alone: in memory.
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return Connection(connection, max_age=None)
 
 
