@@ -11,6 +11,7 @@ from eventsourcing.persistence import (
     InfrastructureFactory,
     Mapper,
     MapperDeserialisationError,
+    StoredEvent,
 )
 from eventsourcing.utils import Environment, EnvType
 
@@ -19,15 +20,21 @@ from adapters.mapper import EventMapper
 from adapters.storage.log import EventLog, LogEntry, StoredAt, VersionConflict
 from domain.log import Position, Recorded, stream_of
 from domain.order import ImpossibleHistory, Order, OrderEvent, decide
-from domain.payment import Outcome, PaymentNotice
+from domain.payment import Origin, Outcome, PaymentNotice
 from projections.runner import Poison
 
 CONFLICT_TRIES = 5
+# The outcome of a delivery that tells of several orders is its weightiest one: the last here.
+WEIGHTS = (Outcome.DUPLICATE, Outcome.STALE, Outcome.RECORDED, Outcome.CONFLICT)
 
 
 @dataclass(slots=True)
 class Delivery:
-    """An authentic delivery, translated: it holds a notice, or says why there is none.
+    """An authentic delivery, translated: it holds a notice or several, or says why there is none.
+
+    Its notices are recorded together or not at all. `key_id` names the secret that verified it,
+    `replay_of` the delivery that it takes in again, and `context` is what besides the body is
+    needed to read it (JSON).
 
     Like all that is made once per delivery it is not frozen, which would cost three times as much;
     nobody changes it.
@@ -37,14 +44,19 @@ class Delivery:
     received_at: datetime
     body: bytes = field(repr=False)
     body_sha256: str
-    notice: PaymentNotice | None = None
+    notices: tuple[PaymentNotice, ...] = ()
     outcome: Outcome = Outcome.RECORDED
     reason: str | None = None
+    address: str | None = None
+    key_id: str | None = None
+    origin: Origin = Origin.WEBHOOK
+    replay_of: int | None = None
+    context: str | None = None
 
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of a delivery, once it is on disk."""
+    """What became of a delivery, once it is on disk. It names an order where it told of one."""
 
     outcome: Outcome
     order: Order | None
@@ -125,8 +137,11 @@ class OrderLedger(Application[str]):
 
     def _take(self, deliveries: Sequence[Delivery]) -> dict[str, HeldOrder | str]:
         """The orders of a batch, or what is wrong with them. They come back when it is stored."""
-        notices = [delivery.notice for delivery in deliveries if delivery.notice]
-        streams = {stream_of(notice.store, notice.order_id) for notice in notices}
+        streams = {
+            stream_of(notice.store, notice.order_id)
+            for delivery in deliveries
+            for notice in delivery.notices
+        }
         taken: dict[str, HeldOrder | str] = {}
         for stream in streams:
             held = self._orders.take(stream)
@@ -166,47 +181,55 @@ class _Batch:
         self._taken = taken
 
     def add(self, delivery: Delivery) -> None:
-        """Decide a delivery. One whose order's history is damaged is quarantined."""
-        notice = delivery.notice
-        if notice is None:
-            self._append(_entry(delivery, delivery.outcome, delivery.reason), None)
-            return
-        held = self._taken[stream_of(notice.store, notice.order_id)]
-        if isinstance(held, str):
-            self._append(_entry(delivery, Outcome.QUARANTINED, held), None)
+        """Decide a delivery. One that tells of an order whose history is damaged is quarantined."""
+        held: list[HeldOrder] = []
+        for notice in delivery.notices:
+            taken = self._taken[stream_of(notice.store, notice.order_id)]
+            if isinstance(taken, str):
+                self._append(_entry(delivery, Outcome.QUARANTINED, taken), None)
+                return
+            held.append(taken)
+        if held:
+            entry = self._decide(delivery, held)
+            self._append(entry, held[0].order if len(held) == 1 else None)
         else:
-            entry = self._decide(delivery, notice, held)
-            self._append(entry, held.order)
+            self._append(_entry(delivery, delivery.outcome, delivery.reason), None)
 
     def close(self, positions: Sequence[Position | None]) -> list[HeldOrder]:
         """The orders as they are now, each knowing where its new events stand."""
         for entry, position in zip(self.entries, positions, strict=True):
-            if entry.events and entry.stream is not None and position is not None:
-                held = self._taken[entry.stream]
-                assert isinstance(held, HeldOrder)
+            if position is not None:
                 first = position.index - len(entry.events) + 1
-                held.indexes.extend(range(first, position.index + 1))
+                for index, event in enumerate(entry.events, first):
+                    held = self._taken[str(event.originator_id)]
+                    assert isinstance(held, HeldOrder)
+                    held.indexes.append(index)
         return [held for held in self._taken.values() if isinstance(held, HeldOrder)]
 
     def _append(self, entry: LogEntry, order: Order | None) -> None:
         self.entries.append(entry)
         self.orders.append(order)
 
-    def _decide(self, delivery: Delivery, notice: PaymentNotice, held: HeldOrder) -> LogEntry:
-        decision = decide(held.order, notice)
-        is_kept = decision.outcome is Outcome.DUPLICATE and _holds(held.order, notice)
-        for event in decision.events:
-            held.advance(event)
-            held.pending[event.originator_version] = len(self.entries)
-        original = decision.original_version
-        return LogEntry(
-            provider=delivery.provider,
-            outcome=decision.outcome,
-            received_at=delivery.received_at,
-            body_sha256=delivery.body_sha256,
-            stream=held.order.id,
-            body=None if is_kept else delivery.body,
-            events=[self._mapper.to_stored_event(event) for event in decision.events],
+    def _decide(self, delivery: Delivery, orders: Sequence[HeldOrder]) -> LogEntry:
+        events: list[StoredEvent] = []
+        outcomes: list[Outcome] = []
+        is_kept = True
+        for notice, held in zip(delivery.notices, orders, strict=True):
+            decision = decide(held.order, notice)
+            outcomes.append(decision.outcome)
+            is_duplicate = decision.outcome is Outcome.DUPLICATE
+            is_kept = is_kept and is_duplicate and _holds(held.order, notice)
+            for event in decision.events:
+                held.advance(event)
+                held.pending[event.originator_version] = len(self.entries)
+                events.append(self._mapper.to_stored_event(event))
+        original = decision.original_version  # of the last: where all repeat, it says where
+        return _entry(
+            delivery,
+            outcomes[0] if len(outcomes) == 1 else max(outcomes, key=WEIGHTS.index),
+            stream=orders[0].order.id if len(orders) == 1 else None,
+            is_kept=is_kept,
+            events=events,
             position=held.position(original) if original else None,
             duplicate_of=held.pending.get(original) if original else None,
         )
@@ -218,13 +241,33 @@ def _holds(order: Order, notice: PaymentNotice) -> bool:
     return any(k.news.body_sha256 == notice.body_sha256 for k in known)
 
 
-def _entry(delivery: Delivery, outcome: Outcome, reason: str | None) -> LogEntry:
-    """A delivery that touches no order."""
+def _entry(
+    delivery: Delivery,
+    outcome: Outcome,
+    reason: str | None = None,
+    *,
+    stream: str | None = None,
+    is_kept: bool = False,
+    events: Sequence[StoredEvent] = (),
+    position: Position | None = None,
+    duplicate_of: int | None = None,
+) -> LogEntry:
+    """A delivery as the log keeps it, with its body unless that is kept already."""
     return LogEntry(
-        provider=delivery.provider,
-        outcome=outcome,
-        received_at=delivery.received_at,
-        body_sha256=delivery.body_sha256,
-        reason=reason,
-        body=delivery.body,
+        delivery.provider,
+        outcome,
+        delivery.received_at,
+        delivery.body_sha256,
+        stream,
+        reason,
+        None if is_kept or delivery.replay_of is not None else delivery.body,
+        events,
+        position,
+        duplicate_of,
+        len(delivery.body),
+        delivery.address,
+        delivery.key_id,
+        delivery.origin,
+        delivery.replay_of,
+        delivery.context,
     )

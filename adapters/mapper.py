@@ -2,7 +2,7 @@
 
 The topic is the event's name, never a module path, so code can move without touching the log.
 The state is a JSON object of the event's fields: amounts are decimal strings, times RFC 3339 UTC,
-what is None is left out, and `v` is the version of the event's form.
+what a field is by default is left out, and `v` is the version of the event's form.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,17 +34,18 @@ class _Form:
         self.version: int = getattr(event_type, "class_version", 1)
         hints = get_type_hints(event_type)
         self.names = tuple(f.name for f in fields(event_type) if f.name not in ENVELOPE)
-        optional = {f.name for f in fields(event_type) if f.default is not MISSING}
-        members = {n: NotRequired[hints[n]] if n in optional else hints[n] for n in self.names}
+        defaults = {f.name: f.default for f in fields(event_type) if f.default is not MISSING}
+        members = {n: NotRequired[hints[n]] if n in defaults else hints[n] for n in self.names}
+        self.fields = tuple((name, defaults.get(name, MISSING)) for name in self.names)
         self.state_type = _typed_dict(event_type.__name__, {"v": int, **members})
         self.decode = msgspec.json.Decoder(self.state_type).decode
         self.current = b'{"v":%d,' % self.version
 
     def to_state(self, event: OrderEvent) -> bytes:
         state: dict[str, Any] = {"v": self.version}
-        for name in self.names:
+        for name, default in self.fields:
             value = getattr(event, name)
-            if value is not None and value != ():
+            if value is not default and value != default:
                 state[name] = value
         return _encode(state)
 

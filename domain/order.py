@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, assert_never
 
 from domain.log import stream_of
-from domain.payment import Outcome, Payment, PaymentNotice, PaymentStatus
+from domain.payment import Origin, Outcome, Payment, PaymentNotice, PaymentStatus
 
 # ---------------------------------------------------------------------------------------- events
 
@@ -64,6 +64,8 @@ class News(OrderEvent):
     currency: str | None = None
     payment: Payment | None = None
     occurred_at: datetime | None = None
+    key_id: str | None = None
+    origin: Origin = Origin.WEBHOOK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +107,8 @@ class ReviewRequired(Consequence):
 
 
 EVENT_TYPES: tuple[type[OrderEvent], ...] = (
-    PaymentReceived,
-    DeliveryConflicted,
-    Delivered,
-    PaymentFailed,
-    ReviewRequired,
-)
+    PaymentReceived, DeliveryConflicted, Delivered, PaymentFailed, ReviewRequired,
+)  # fmt: skip
 
 # ----------------------------------------------------------------------------------------- state
 
@@ -485,6 +483,8 @@ def _facts(order: Order, notice: PaymentNotice) -> dict[str, Any]:
         "currency": notice.currency,
         "payment": notice.payment,
         "occurred_at": notice.occurred_at,
+        "key_id": notice.key_id,
+        "origin": notice.origin,
     }
 
 

@@ -30,6 +30,16 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"  # a known delivery key that says something else; kept, under review
     IGNORED = "ignored"  # readable, and none of an order's business; kept
     QUARANTINED = "quarantined"  # cannot be read or attributed; kept whole for a replay
+    DISCARDED = "discarded"  # set aside before, and a person decided that it says nothing
+
+
+class Origin(StrEnum):
+    """The way on which news came in."""
+
+    WEBHOOK = "webhook"  # the provider called
+    REPLAY = "replay"  # a delivery that came before, taken in once more
+    IMPORT = "import"  # a file of the provider's history
+    RECONCILE = "reconcile"  # the provider's own list, which told of what webhooks lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +60,8 @@ class PaymentNotice:
 
     `amount` and `currency` are the order's; `payment` is the money movement that the notice tells
     of, if it tells of one. `occurred_at` is the provider's time of this news, if it sends one.
-    Times are aware UTC. `delivery_key` identifies the delivery within (store, provider, order).
+    `key_id` names the secret that proved who sent it. Times are aware UTC. `delivery_key`
+    identifies the delivery within (store, provider, order).
     """
 
     store: str
@@ -67,3 +78,5 @@ class PaymentNotice:
     currency: str | None = None
     payment: Payment | None = None
     occurred_at: datetime | None = None
+    key_id: str | None = None
+    origin: Origin = Origin.WEBHOOK

@@ -40,4 +40,4 @@ def notice(
 
 def delivery(told: PaymentNotice) -> Delivery:
     """The delivery that brought a notice."""
-    return Delivery(told.provider, told.received_at, told.body, told.body_sha256, told)
+    return Delivery(told.provider, told.received_at, told.body, told.body_sha256, (told,))

@@ -2,18 +2,22 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel
 
 from adapters.storage.log import DeliveryRow
 from domain.log import split_stream
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 
 
 class DeliveryView(BaseModel):
-    """A row of the delivery log. `has_body` is false where the same bytes were kept before."""
+    """A row of the delivery log. `has_body` is false where the same bytes were kept before.
+
+    `duration_ms` is the time from the door to the disk. `key_id` names the secret that verified
+    the delivery, `replay_of` the delivery that it takes in again.
+    """
 
     id: int
     received_at: datetime
@@ -25,6 +29,12 @@ class DeliveryView(BaseModel):
     order_id: str | None
     body_sha256: str
     reason: str | None
+    address: str | None
+    body_bytes: int | None
+    key_id: str | None
+    origin: Origin
+    replay_of: int | None
+    duration_ms: int
     has_body: bool
 
 
@@ -62,6 +72,12 @@ def delivery_view(row: DeliveryRow) -> DeliveryView:
         order_id=order_id,
         body_sha256=row.body_sha256,
         reason=row.reason,
+        address=row.address,
+        body_bytes=row.body_bytes,
+        key_id=row.key_id,
+        origin=row.origin,
+        replay_of=row.replay_of,
+        duration_ms=(row.recorded_at - row.received_at) // timedelta(milliseconds=1),
         has_body=row.has_body,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Literal
 
 import msgspec
 from fastapi.routing import APIRoute
@@ -24,7 +25,7 @@ from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ignored, Provider, Unreadable
 from adapters.storage.log import StorageUnavailable
 from domain.log import split_stream
-from domain.payment import Outcome
+from domain.payment import Outcome, PaymentNotice
 
 log = logging.getLogger("order_ledger.deliveries")
 lines = DeliveryLines(log.name)
@@ -40,7 +41,7 @@ class WebhookAnswer(BaseModel):
     """What became of a delivery. `position` is that of the last event that it appended, for a
     duplicate the original's, null where nothing was appended."""
 
-    outcome: Outcome
+    outcome: Literal["recorded", "duplicate", "stale", "conflict", "ignored", "quarantined"]
     order_id: str | None
     order_status: str | None
     position: str | None
@@ -166,19 +167,20 @@ def _authenticate(provider: Provider, scope: Scope, body: bytes) -> None:
 def _translate(provider: Provider, body: bytes) -> Delivery:
     received_at = datetime.now(UTC)
     digest = hashlib.sha256(body).hexdigest()
-    outcome, reason, notice = Outcome.RECORDED, None, None
+    outcome, reason = Outcome.RECORDED, None
+    notices: tuple[PaymentNotice, ...] = ()
     try:
         told = provider.translate(body, digest, received_at)
         if isinstance(told, Ignored):
             outcome, reason = Outcome.IGNORED, told.reason
         else:
-            notice = told
+            notices = (told,)
     except Unreadable as unreadable:
         outcome, reason = Outcome.QUARANTINED, str(unreadable)
     except Exception as error:  # a defect of ours must not cost the shop its payment news
         log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
         outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
-    return Delivery(provider.name, received_at, body, digest, notice, outcome, reason)
+    return Delivery(provider.name, received_at, body, digest, notices, outcome, reason)
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:

@@ -17,7 +17,7 @@ from eventsourcing.persistence import (
 )
 
 from domain.log import Position
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 
 Clock = Callable[[], datetime]
 Tell = Callable[[], None]
@@ -45,7 +45,9 @@ class LogEntry:
     """One authentic delivery and the events that it appends: the unit of a batch.
 
     `body` is None where the same bytes are kept already. A duplicate names where its original
-    stands: a `position` of the log, or the number of an earlier entry of the same batch.
+    stands: a `position` of the log, or the number of an earlier entry of the same batch. What was
+    kept before and is taken in again, or discarded, names that delivery in `replay_of`. `context`
+    is what besides the body is needed to read it again (JSON).
     """
 
     provider: str
@@ -58,10 +60,20 @@ class LogEntry:
     events: Sequence[StoredEvent] = ()
     position: Position | None = None
     duplicate_of: int | None = None
+    body_bytes: int = 0
+    address: str | None = None
+    key_id: str | None = None
+    origin: Origin = Origin.WEBHOOK
+    replay_of: int | None = None
+    context: str | None = None
 
 
 class DeliveryRow(NamedTuple):
-    """One row of the delivery log; times are UTC, `has_body` says whether it kept its body."""
+    """One row of the delivery log; times are UTC, `has_body` says whether it kept its body.
+
+    `body_bytes` is the size of the body that came, also where it is not kept. `key_id` names the
+    secret that verified the delivery, `replay_of` the delivery that it takes in again.
+    """
 
     id: int
     received_at: datetime
@@ -72,6 +84,12 @@ class DeliveryRow(NamedTuple):
     stream: str | None
     body_sha256: str
     reason: str | None
+    body_bytes: int | None
+    address: str | None
+    key_id: str | None
+    origin: Origin
+    replay_of: int | None
+    context: str | None
     has_body: bool
 
 
@@ -102,6 +120,12 @@ class EventLog(Protocol):
         self, outcomes: Sequence[Outcome], before: int | None, limit: int
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first, below an id."""
+
+    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+        """What was quarantined or ignored, and neither taken in since nor discarded."""
+
+    def settled_by(self, delivery_id: int) -> DeliveryRow | None:
+        """The replay or the decision that settled what was set aside, if one did."""
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""

@@ -30,10 +30,11 @@ from adapters.storage.log import (
 )
 from adapters.storage.postgres import Database
 from domain.log import Position
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
+DELIVERY_ARRAYS = 15  # the arguments of `append` that tell of deliveries
 CHANNEL = "order_ledger"
 LISTEN_SECONDS = 1.0
 
@@ -41,7 +42,8 @@ LISTEN_SECONDS = 1.0
 APPEND = (
     "SELECT before_idx, before_delivery_id FROM order_ledger.append(%b::int, %b::timestamptz, "
     "%b::text[], %b::int[], %b::text[], %b::text[], %b::int[], %b::timestamptz[], %b::text[], "
-    "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
+    "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], "
+    "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bytea[])"
 )
 EVENT = "idx, originator_id, originator_version, topic, state, recorded_at"
 # One look into the index for each stream, also while the planner has no statistics yet; a plain
@@ -53,6 +55,7 @@ LOAD = (
 )
 DELIVERY = (
     "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
+    "body_bytes, address, key_id, origin, replay_of, context, "
     "EXISTS (SELECT 1 FROM order_ledger.bodies b "
     "WHERE b.partition = d.partition AND b.delivery_id = d.id)"
 )
@@ -153,6 +156,12 @@ class PostgresLog(ApplicationRecorder):
             [entry.stream for entry in entries],
             [entry.body_sha256 for entry in entries],
             [entry.reason for entry in entries],
+            [entry.body_bytes for entry in entries],
+            [entry.address for entry in entries],
+            [entry.key_id for entry in entries],
+            [entry.origin.value for entry in entries],
+            [entry.replay_of for entry in entries],
+            [entry.context for entry in entries],
             [entry.body for entry in entries],
         )
 
@@ -199,6 +208,27 @@ class PostgresLog(ApplicationRecorder):
             (PARTITION, [outcome.value for outcome in outcomes], before, before, limit),
         )
         return [_delivery(row) for row in rows]
+
+    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+        """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
+        rows = self._all(
+            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
+            "AND outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
+            "SELECT 1 FROM order_ledger.deliveries AS later WHERE later.partition = d.partition "
+            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored')) "
+            "AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
+            (PARTITION, before, before, limit),
+        )
+        return [_delivery(row) for row in rows]
+
+    def settled_by(self, delivery_id: int) -> DeliveryRow | None:
+        """What settled a delivery that was set aside (see `EventLog.settled_by`)."""
+        rows = self._all(
+            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
+            "AND replay_of = %s AND outcome NOT IN ('quarantined', 'ignored') ORDER BY id LIMIT 1",
+            (PARTITION, delivery_id),
+        )
+        return _delivery(rows[0]) if rows else None
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
@@ -264,7 +294,7 @@ class PostgresLog(ApplicationRecorder):
     def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
         entry = LogEntry("", Outcome.RECORDED, utc_now(), "", events=stored_events)
         event_arguments = [*self._arguments([entry])[:6], [None] * len(stored_events)]
-        c.execute(APPEND, [*event_arguments, *([[]] * 9)])
+        c.execute(APPEND, [*event_arguments, *([[]] * DELIVERY_ARRAYS)])
         before_idx = c.fetchone()[0]
         return [before_idx + n for n in range(1, len(stored_events) + 1)]
 
@@ -355,19 +385,21 @@ def _text(originator_id: UUID | str) -> str:
 
 
 def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
-    delivery_id, received_at, recorded_at, provider, outcome, idx, stream, digest, reason, kept = (
-        row
-    )
-    position = Position(PARTITION, idx) if idx else None
+    number, received_at, recorded_at, provider, outcome, idx, *told = row
+    stream, digest, reason, body_bytes, address, key_id, origin, *rest = told
     return DeliveryRow(
-        delivery_id,
+        number,
         received_at,
         recorded_at,
         provider,
         Outcome(outcome),
-        position,
+        Position(PARTITION, idx) if idx else None,
         stream,
         digest,
         reason,
-        kept,
+        body_bytes,
+        address,
+        key_id,
+        Origin(origin),
+        *rest,
     )

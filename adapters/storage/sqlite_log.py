@@ -42,9 +42,20 @@ from adapters.storage.sqlite import (
     to_microseconds,
 )
 from domain.log import Position
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What an older file lacks, by the version that it has.
+UPGRADES = {
+    1: """
+    ALTER TABLE deliveries ADD COLUMN body_bytes INTEGER;
+    ALTER TABLE deliveries ADD COLUMN address TEXT;
+    ALTER TABLE deliveries ADD COLUMN key_id TEXT;
+    ALTER TABLE deliveries ADD COLUMN origin TEXT NOT NULL DEFAULT 'webhook';
+    ALTER TABLE deliveries ADD COLUMN replay_of INTEGER;
+    ALTER TABLE deliveries ADD COLUMN context TEXT;
+    """,
+}
 
 Row = Mapping[str, Any]
 
@@ -73,13 +84,15 @@ class SQLiteLog(SQLiteApplicationRecorder):
             with self.datastore.transaction(commit=False) as c:
                 c.execute("PRAGMA user_version")
                 found = c.fetchone()[0]
-            if found not in (0, SCHEMA_VERSION):
+            if found not in (0, *UPGRADES, SCHEMA_VERSION):
                 raise StorageUnavailable(
                     f"the ledger file has schema {found}, this release reads {SCHEMA_VERSION}: "
                     "open it with the release that wrote it, or name another file"
                 )
             schema = resources.files(__package__).joinpath("sqlite_log.sql").read_text()
             assert isinstance(self.datastore, Datastore)
+            if found != SCHEMA_VERSION:
+                schema = UPGRADES.get(found, "") + schema
             self.datastore.run_script(f"{schema}\nPRAGMA user_version = {SCHEMA_VERSION};")
             super().create_table()  # for what subclasses add; its events table finds ours
 
@@ -167,6 +180,29 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 (json.dumps(outcomes), before, limit),
             )
             return [_delivery(row) for row in c.fetchall()]
+
+    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+        """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                f"{_SELECT_DELIVERIES} WHERE outcome IN ('quarantined', 'ignored') "
+                "AND replay_of IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries AS later "
+                "WHERE later.replay_of = deliveries.id AND later.outcome NOT IN "
+                "('quarantined', 'ignored')) AND (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
+                (before, limit),
+            )
+            return [_delivery(row) for row in c.fetchall()]
+
+    def settled_by(self, delivery_id: int) -> DeliveryRow | None:
+        """What settled a delivery that was set aside (see `EventLog.settled_by`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                f"{_SELECT_DELIVERIES} WHERE replay_of = ? "
+                "AND outcome NOT IN ('quarantined', 'ignored') ORDER BY id LIMIT 1",
+                (delivery_id,),
+            )
+            row = c.fetchone()
+            return _delivery(row) if row else None
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
@@ -311,6 +347,12 @@ def _delivery_row(
         entry.stream,
         entry.body_sha256,
         entry.reason,
+        entry.body_bytes,
+        entry.address,
+        entry.key_id,
+        entry.origin.value,
+        entry.replay_of,
+        entry.context,
     )
 
 
@@ -333,5 +375,11 @@ def _delivery(row: Row) -> DeliveryRow:
         stream=row["originator_id"],
         body_sha256=row["body_sha256"],
         reason=row["reason"],
+        body_bytes=row["body_bytes"],
+        address=row["address"],
+        key_id=row["key_id"],
+        origin=Origin(row["origin"]),
+        replay_of=row["replay_of"],
+        context=row["context"],
         has_body=bool(row["has_body"]),
     )

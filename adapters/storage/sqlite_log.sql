@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS stored_events (
 );
 
 -- One row per authentic delivery, duplicates included. idx is the position of the last event that
--- it appended, for a duplicate its original's.
+-- it appended, for a duplicate its original's. What is taken in again, or discarded, has a row of
+-- its own that names the first one in replay_of.
 CREATE TABLE IF NOT EXISTS deliveries (
     id            INTEGER PRIMARY KEY,
     received_at   INTEGER NOT NULL,
@@ -25,8 +26,18 @@ CREATE TABLE IF NOT EXISTS deliveries (
     idx           INTEGER,
     originator_id TEXT,
     body_sha256   TEXT    NOT NULL,
-    reason        TEXT
+    reason        TEXT,
+    body_bytes    INTEGER,
+    address       TEXT,
+    key_id        TEXT,
+    origin        TEXT    NOT NULL DEFAULT 'webhook',
+    replay_of     INTEGER,
+    context       TEXT
 );
+CREATE INDEX IF NOT EXISTS deliveries_set_aside ON deliveries (id)
+    WHERE outcome IN ('quarantined', 'ignored') AND replay_of IS NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_replay ON deliveries (replay_of)
+    WHERE replay_of IS NOT NULL;
 
 -- The raw bodies, apart from the facts. A delivery whose bytes are kept already has none.
 CREATE TABLE IF NOT EXISTS bodies (

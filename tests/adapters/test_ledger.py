@@ -52,7 +52,7 @@ def test_a_duplicate_of_an_earlier_batch_has_the_originals_position(ledger: Orde
 
 def test_every_delivery_leaves_a_row_and_only_new_bytes_leave_a_body(ledger: OrderLedger) -> None:
     paid = delivery(notice(body=b"paid"))
-    ignored = Delivery("sevi", NOON, b"else", "ab" * 32, None, Outcome.IGNORED, "not ours")
+    ignored = Delivery("sevi", NOON, b"else", "ab" * 32, (), Outcome.IGNORED, "not ours")
     ledger.record([paid, paid, ignored])
     rows = ledger.event_log.deliveries(list(Outcome), None, 10)[::-1]
     assert [(row.outcome, row.has_body) for row in rows] == [

@@ -8,6 +8,7 @@ import pytest
 from adapters.storage.log import StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
+from domain.payment import Outcome
 from tests.contract.logs import FakeClock, entry, event, sqlite_log
 
 TAMPERING = {
@@ -26,7 +27,8 @@ TAMPERING = {
     "update a delivery": "UPDATE deliveries SET outcome = 'x'",
     "delete a delivery": "DELETE FROM deliveries",
     "replace a delivery": (
-        "REPLACE INTO deliveries VALUES (1, 0, 0, 'p', 'o', NULL, NULL, 'x', NULL)"
+        "REPLACE INTO deliveries (id, received_at, recorded_at, provider, outcome, body_sha256) "
+        "VALUES (1, 0, 0, 'p', 'o', 'x')"
     ),
     "update a body": "UPDATE bodies SET body = x'00'",
     "delete a body": "DELETE FROM bodies",
@@ -79,3 +81,23 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         log.create_table()
     log.close()
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.executescript(
+        """
+        CREATE TABLE deliveries (id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL,
+            recorded_at INTEGER NOT NULL, provider TEXT NOT NULL, outcome TEXT NOT NULL,
+            idx INTEGER, originator_id TEXT, body_sha256 TEXT NOT NULL, reason TEXT);
+        INSERT INTO deliveries VALUES (1, 0, 0, 'sevi', 'quarantined', NULL, NULL, 'ab', 'why');
+        PRAGMA user_version = 1;
+        """
+    )
+    connection.close()
+    with sqlite_log(tmp_path, FakeClock()) as log:
+        log.append([entry(event("s/a", 1))])
+        old, new = reversed(log.deliveries(tuple(Outcome), None, 10))
+        assert [row.id for row in log.set_aside(None, 10)] == [1]
+    assert (old.reason, old.origin, old.body_bytes) == ("why", "webhook", None)
+    assert new.id == 2

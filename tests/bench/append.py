@@ -64,7 +64,7 @@ def _delivery(order_id: str) -> Delivery:
     now = datetime.now(UTC)
     notice = _SEVI.translate(body, digest, now)
     assert isinstance(notice, PaymentNotice)
-    return Delivery("sevi", now, body, digest, notice)
+    return Delivery("sevi", now, body, digest, (notice,))
 
 
 def append(

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.storage.log import EventLog, VersionConflict
 from domain.log import Position
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 from tests.contract.logs import DATABASES, START, FakeClock, entry, event, postgres_log, sqlite_log
 
 ALL = list(Outcome)
@@ -183,3 +183,40 @@ def test_bodies_of_eight_megabytes_are_kept_whole(log: EventLog) -> None:
     found = log.delivery(log.deliveries(ALL, None, 1)[0].id)
     assert found is not None
     assert found[1] == body
+
+
+def test_what_a_delivery_brought_besides_its_body_is_kept(log: EventLog) -> None:
+    told = replace(
+        entry(outcome=Outcome.QUARANTINED),
+        body_bytes=2,
+        address="192.0.2.7",
+        key_id="autumn",
+        context='{"query":"order_id=7"}',
+    )
+    log.append([told])
+    (row,) = log.deliveries(tuple(Outcome), None, 10)
+    assert (row.body_bytes, row.address, row.key_id) == (2, "192.0.2.7", "autumn")
+    assert (row.origin, row.replay_of) == (Origin.WEBHOOK, None)
+    assert row.context == '{"query":"order_id=7"}'
+
+
+def test_what_is_set_aside_stays_so_until_it_is_taken_in_or_discarded(log: EventLog) -> None:
+    aside = entry(outcome=Outcome.QUARANTINED)
+    log.append(
+        [aside, entry(event("default/1", 1)), replace(aside, outcome=Outcome.IGNORED), aside]
+    )
+    assert [row.id for row in log.set_aside(None, 10)] == [4, 3, 1]
+    assert [row.id for row in log.set_aside(4, 1)] == [3]
+
+    again = replace(aside, body=None, origin=Origin.REPLAY, replay_of=1)
+    log.append([again])
+    assert [row.id for row in log.set_aside(None, 10)] == [4, 3, 1]
+    assert log.settled_by(1) is None
+
+    taken_in = replace(entry(event("default/2", 1), body=None), origin=Origin.REPLAY, replay_of=1)
+    discarded = replace(again, outcome=Outcome.DISCARDED, replay_of=4)
+    log.append([taken_in, discarded])
+    assert [row.id for row in log.set_aside(None, 10)] == [3]
+    settled = log.settled_by(1)
+    assert settled is not None
+    assert (settled.outcome, settled.origin, settled.replay_of) == ("recorded", "replay", 1)

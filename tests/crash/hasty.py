@@ -25,8 +25,8 @@ async def acknowledge_first(self: GroupCommit, delivery: Delivery) -> Receipt:
         return await commit_first(self, delivery)
     ledger = self._commit.__self__  # type: ignore[attr-defined]
     assert isinstance(ledger, OrderLedger)
-    assert delivery.notice is not None
-    order, decision = await asyncio.to_thread(_decide, ledger, delivery.notice)
+    (notice,) = delivery.notices
+    order, decision = await asyncio.to_thread(_decide, ledger, notice)
     if decision.outcome is Outcome.DUPLICATE:
         return await commit_first(self, delivery)
     task = asyncio.get_running_loop().create_task(commit_first(self, delivery))

@@ -16,7 +16,7 @@ from adapters.ledger import Delivery, Receipt
 from adapters.providers import Ignored, Unreadable, make_provider
 from adapters.service import Service
 from adapters.settings import Settings
-from domain.payment import Outcome
+from domain.payment import Outcome, PaymentNotice
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,17 @@ class Shop:
         raw = sevi.sample(*body) if isinstance(body, tuple) else body
         raw = raw.encode() if isinstance(raw, str) else raw
         now, digest = datetime.now(UTC), hashlib.sha256(raw).hexdigest()
-        outcome, reason, notice = Outcome.RECORDED, None, None
+        outcome, reason = Outcome.RECORDED, None
+        notices: tuple[PaymentNotice, ...] = ()
         try:
             told = sevi.translate(raw, digest, now)
             if isinstance(told, Ignored):
                 outcome, reason = Outcome.IGNORED, told.reason
             else:
-                notice = told
+                notices = (told,)
         except Unreadable as error:
             outcome, reason = Outcome.QUARANTINED, str(error)
-        return Delivery("sevi", now, raw, digest, notice, outcome, reason)
+        return Delivery("sevi", now, raw, digest, notices, outcome, reason)
 
 
 class CommandLine:
