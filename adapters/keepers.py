@@ -14,6 +14,7 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Protocol
 
+from adapters import collector
 from adapters.logs import configure_logs
 from adapters.service import Service
 from adapters.settings import load_settings
@@ -152,6 +153,7 @@ def main() -> None:
         signal.signal(interruption, signal.SIG_IGN)  # sent to the whole group; the lifeline decides
     configure_logs()
     service = Service(load_settings())
+    collector.relax()
     stop = Event()
     Thread(target=_follow_lifeline, args=(service.runner.wake, stop), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(service.runner.wake.set, stop)

@@ -21,7 +21,6 @@ from adapters.storage.log import EventLog, LogEntry, StoredAt, VersionConflict
 from domain.log import Position, Recorded, stream_of
 from domain.order import ImpossibleHistory, Order, OrderEvent, decide
 from domain.payment import Origin, Outcome, PaymentNotice
-from projections.runner import Poison
 
 CONFLICT_TRIES = 5
 # The outcome of a delivery that tells of several orders is its weightiest one: the last here.
@@ -117,19 +116,6 @@ class OrderLedger(Application[str]):
                 )
             ]
         raise conflict
-
-    def recorded(
-        self, after: Position | None, limit: int
-    ) -> tuple[list[Recorded[OrderEvent]], Poison | None]:
-        """The next events of the log, up to the first that cannot be decoded."""
-        events: list[Recorded[OrderEvent]] = []
-        for stored in self.event_log.read(after, limit):
-            try:
-                events.append(self._decode(stored))
-            except MapperDeserialisationError as error:
-                name = f"{stored.event.topic} of {stored.event.originator_id}"
-                return events, Poison(stored.position, name, str(error))
-        return events, None
 
     def history(self, stream: str) -> list[Recorded[OrderEvent]]:
         """The events of one order, oldest first; empty for an order that nobody told of."""

@@ -6,9 +6,9 @@ what a field is by default is left out, and `v` is the version of the event's fo
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, NotRequired, TypedDict, get_type_hints
+from typing import Any
 
 import msgspec
 from eventsourcing.domain import DomainEventProtocol
@@ -23,7 +23,6 @@ from domain.order import EVENT_TYPES, OrderEvent
 
 ENVELOPE = frozenset({"originator_id", "originator_version"})  # columns of their own
 _encode = msgspec.json.Encoder().encode
-_typed_dict: Any = TypedDict  # made from the fields of a dataclass, which mypy cannot follow
 
 
 class _Form:
@@ -32,13 +31,10 @@ class _Form:
     def __init__(self, event_type: type[OrderEvent]) -> None:
         self.event_type = event_type
         self.version: int = getattr(event_type, "class_version", 1)
-        hints = get_type_hints(event_type)
         self.names = tuple(f.name for f in fields(event_type) if f.name not in ENVELOPE)
-        defaults = {f.name: f.default for f in fields(event_type) if f.default is not MISSING}
-        members = {n: NotRequired[hints[n]] if n in defaults else hints[n] for n in self.names}
-        self.fields = tuple((name, defaults.get(name, MISSING)) for name in self.names)
-        self.state_type = _typed_dict(event_type.__name__, {"v": int, **members})
-        self.decode = msgspec.json.Decoder(self.state_type).decode
+        defaults = {f.name: f.default for f in fields(event_type)}
+        self.fields = tuple((name, defaults[name]) for name in self.names)
+        self.decode = msgspec.json.Decoder(event_type).decode
         self.current = b'{"v":%d,' % self.version
 
     def to_state(self, event: OrderEvent) -> bytes:
@@ -49,30 +45,41 @@ class _Form:
                 state[name] = value
         return _encode(state)
 
-    def to_event(self, stored: StoredEvent) -> OrderEvent:
-        is_current = stored.state.startswith(self.current)
-        state = self.decode(stored.state) if is_current else self._upcast(stored.state)
-        del state["v"]
-        return self.event_type(
-            originator_id=str(stored.originator_id),
-            originator_version=stored.originator_version,
-            **state,
-        )
+    def to_event(self, stream: str, version: int, state: bytes) -> OrderEvent:
+        if not state.startswith(self.current):
+            return self._upcast(stream, version, state)
+        # The two fields that have columns of their own go in front, and the whole is read at once.
+        head = b'{"originator_id":%b,"originator_version":%d,' % (_encode(stream), version)
+        return self.decode(head + state[1:])
 
-    def _upcast(self, state_json: bytes) -> dict[str, Any]:
-        raw = msgspec.json.decode(state_json)
+    def _upcast(self, stream: str, version: int, state: bytes) -> OrderEvent:
+        raw = msgspec.json.decode(state)
         if raw["v"] > self.version:
             raise ValueError(f"its form {raw['v']} is newer than this release's {self.version}")
-        for version in range(raw["v"], self.version):
+        for form in range(raw["v"], self.version):
             upcast: Callable[[dict[str, Any]], None] = getattr(
-                self.event_type, f"upcast_v{version}_v{version + 1}"
+                self.event_type, f"upcast_v{form}_v{form + 1}"
             )
             upcast(raw)
-        state: dict[str, Any] = msgspec.convert(raw | {"v": self.version}, self.state_type)
-        return state
+        identity = {"originator_id": stream, "originator_version": version}
+        return msgspec.convert(raw | identity, self.event_type)
 
 
 FORMS: Mapping[str, _Form] = MappingProxyType({t.__name__: _Form(t) for t in EVENT_TYPES})
+
+
+class UnreadableEvent(MapperDeserialisationError):
+    """A stored event that this release cannot read; the message names it."""
+
+
+def decode(stream: str, version: int, topic: str, state: bytes) -> OrderEvent:
+    """The event that was stored. Raises `UnreadableEvent`."""
+    try:
+        return FORMS[topic].to_event(stream, version, state)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UnreadableEvent(
+            f"cannot read version {version} of stream {stream!r}, topic {topic!r}: {error}"
+        ) from error
 
 
 class EventMapper(Mapper[str]):
@@ -95,10 +102,9 @@ class EventMapper(Mapper[str]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> OrderEvent:
         """The event that was stored. Raises `MapperDeserialisationError`, naming the event."""
-        try:
-            return FORMS[stored_event.topic].to_event(stored_event)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise MapperDeserialisationError(
-                f"cannot read version {stored_event.originator_version} of stream "
-                f"{stored_event.originator_id!r}, topic {stored_event.topic!r}: {error}"
-            ) from error
+        return decode(
+            str(stored_event.originator_id),
+            stored_event.originator_version,
+            stored_event.topic,
+            stored_event.state,
+        )

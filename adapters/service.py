@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
 from adapters.providers import Provider, make_provider
 from adapters.queries import Queries
@@ -33,7 +34,8 @@ class Service:
         self.ledger = OrderLedger(self._storage.log)
         self.views = self._storage.views
         self.queries = Queries(self.ledger, self.views)
-        self.runner = Runner(self.ledger, self.views, PROJECTIONS)
+        self.source = EventSource(self._storage.events)
+        self.runner = Runner(self.source, self.views, PROJECTIONS)
 
     def close(self) -> None:
         """Close the storage."""

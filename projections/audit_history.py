@@ -57,6 +57,7 @@ HISTORY = Table(
     HistoryRow,
     ("partition", "idx"),
     (("store", "order_id", "version"), ("recorded_at",)),
+    only_grows=True,
 )
 
 

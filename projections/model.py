@@ -23,6 +23,7 @@ class Table(Generic[RowT]):
     row_type: type[RowT]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    only_grows: bool = False  # the fold writes a row once and never again
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -45,10 +46,15 @@ Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[tuple[AnyT
 @dataclass(frozen=True)
 class Projection:
     """A read model. `fold` gets the rows that `reads` asked for, as they stand after the events
-    before, and returns the rows to write. A changed version means: make it anew from the log."""
+    before, and returns the rows to write. A changed version means: make it anew from the log.
+
+    `by_order` promises that every row comes from the events of one order, which its columns `store`
+    and `order_id` name: then orders can be folded apart from each other.
+    """
 
     name: str
     version: int
     tables: tuple[AnyTable, ...]
     reads: Callable[[Recorded[OrderEvent]], Iterable[Place]]
     fold: Fold
+    by_order: bool = True

@@ -51,7 +51,10 @@ ORDERS = Table(
     "order_status", OrderRow, ("store", "order_id"), (("status", "store", "order_id"), ("review",))
 )
 REFERENCES = Table(
-    "order_references", ReferenceRow, ("store", "reference", "order_id"), (("reference",),)
+    "order_references",
+    ReferenceRow,
+    ("reference", "store", "order_id"),
+    only_grows=True,
 )
 
 

@@ -2,8 +2,9 @@
 
 import logging
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from threading import Event
 from time import monotonic
 from typing import Protocol
@@ -16,6 +17,7 @@ BATCH_SIZE_MAX = 1000
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
 BUSY_EVENTS = 20  # in one go: more will come
 GATHER_SECONDS = 0.05
+CACHED_ROWS_MAX = 20_000  # of one projection; about 1 KB each
 RETRY_SECONDS_MAX = 30.0
 
 log = logging.getLogger("order_ledger.projections")
@@ -73,6 +75,60 @@ class _Parked:
     pause_seconds: float
 
 
+class Cache:
+    """The rows that a projection used last, as they stand at a position.
+
+    A fold reads most of what it needs from here. Where the checkpoint is another than ours, another
+    process was there, and everything is forgotten.
+    """
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+        self._rows: dict[Place, Row] = {}
+        self._tables: set[AnyTable] = set()  # whose rows the fold asks for
+        self._position: Position | None = None
+
+    def load(
+        self,
+        batch: Sequence[Recorded[OrderEvent]],
+        since: Position | None,
+        fetch: Callable[[AnyTable, Sequence[Key]], Iterable[Row]],
+    ) -> dict[Place, Row]:
+        """The rows that the fold of a batch asks for, of which only the unknown are fetched. They
+        are changed by `note` only."""
+        if since != self._position:
+            self._rows.clear()
+            self._position = since
+        missing: dict[AnyTable, dict[Key, None]] = {}
+        for recorded in batch:
+            # Where rows come from one order, none can be older than its first event.
+            is_first = self._projection.by_order and recorded.event.originator_version == 1
+            for place in self._projection.reads(recorded):
+                self._tables.add(place[0])
+                if place not in self._rows and not is_first:
+                    missing.setdefault(place[0], {})[place[1]] = None
+        for table, keys in missing.items():
+            for row in fetch(table, list(keys)):
+                self._rows[table, table.key_of(row)] = row
+        return self._rows
+
+    def note(self, place: Place, row: Row) -> None:
+        """A row that the fold has made."""
+        if place[0] in self._tables:
+            self._rows.pop(place, None)  # so that the rows stand in the order of their last use
+            self._rows[place] = row
+
+    def forget(self) -> None:
+        """What was noted is not written after all."""
+        self._rows.clear()
+
+    def advance(self, upto: Position) -> None:
+        """What was noted is written, up to this position."""
+        self._position = upto
+        for place in list(islice(self._rows, max(0, len(self._rows) - CACHED_ROWS_MAX))):
+            del self._rows[place]
+
+
 class Runner:
     """Keeps read models up to date, on one thread.
 
@@ -86,6 +142,7 @@ class Runner:
         self._sink = sink
         self._projections = projections
         self._parked: dict[str, _Parked] = {}
+        self._caches = {projection.name: Cache(projection) for projection in projections}
 
     def run(self, stop: Event) -> None:
         """Follow the log until told to stop; an unreachable database only makes it wait."""
@@ -133,7 +190,8 @@ class Runner:
         batch: Sequence[Recorded[OrderEvent]],
         poison: Poison | None,
     ) -> bool:
-        rows = self._load(projection, batch)
+        cache = self._caches[projection.name]
+        rows = cache.load(batch, since, self._sink.rows)
         changed: dict[Place, Row] = {}
         upto = since
         for recorded in batch:
@@ -145,27 +203,20 @@ class Runner:
                 break
             for table, row in changes:
                 place = (table, table.key_of(row))
-                rows[place] = changed[place] = row
+                changed[place] = row
+                cache.note(place, row)
             upto = recorded.position
         if upto is not None and upto != since:
-            self._write(projection, since, upto, changed)
+            try:
+                self._write(projection, since, upto, changed)
+            except BaseException:
+                cache.forget()
+                raise
+            cache.advance(upto)
             self._parked.pop(projection.name, None)
         if poison is not None and (upto is None or poison.position > upto):
             self._park(projection, poison)
         return upto != since
-
-    def _load(
-        self, projection: Projection, batch: Sequence[Recorded[OrderEvent]]
-    ) -> dict[Place, Row]:
-        wanted: dict[AnyTable, dict[Key, None]] = {}
-        for recorded in batch:
-            for table, key in projection.reads(recorded):
-                wanted.setdefault(table, {})[key] = None
-        return {
-            (table, table.key_of(row)): row
-            for table, keys in wanted.items()
-            for row in self._sink.rows(table, list(keys))
-        }
 
     def _write(
         self,

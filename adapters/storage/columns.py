@@ -59,53 +59,57 @@ def _plain(hint: Any) -> object:
 
 
 @cache
-def _converters(table: AnyTable) -> tuple[tuple[Convert | None, ...], tuple[Convert | None, ...]]:
-    of_table = kinds(table)
-    return tuple(k.to_database for k in of_table), tuple(k.from_database for k in of_table)
+def _ways(table: AnyTable) -> tuple[Sequence[tuple[int, Convert]], Sequence[tuple[int, Convert]]]:
+    """The columns that are not kept as they are, by number: their ways in, and their ways out."""
+    numbered = list(enumerate(kinds(table)))
+    return (
+        [(n, k.to_database) for n, k in numbered if k.to_database],
+        [(n, k.from_database) for n, k in numbered if k.from_database],
+    )
 
 
 def to_database(table: AnyTable, row: Row) -> list[Any]:
     """A row's values as the database keeps them."""
-    ways, _ = _converters(table)
-    return [
-        value if way is None or value is None else way(value)
-        for way, value in zip(ways, row, strict=True)
-    ]
+    values = list(row)
+    for n, way in _ways(table)[0]:
+        if values[n] is not None:
+            values[n] = way(values[n])
+    return values
 
 
 def from_database(table: Table[RowT], values: Sequence[Any]) -> RowT:
     """The row that was kept as these values."""
-    _, ways = _converters(table)
-    return table.row_type(
-        *(
-            value if way is None or value is None else way(value)
-            for way, value in zip(ways, values, strict=True)
-        )
-    )
+    made = list(values)
+    for n, way in _ways(table)[1]:
+        if made[n] is not None:
+            made[n] = way(made[n])
+    return table.row_type(*made)
 
 
 def create_statements(table: AnyTable) -> list[str]:
     """The statements that make a table and its indexes, in SQL that both databases read."""
     columns = [f'"{c}" {k.sql}' for c, k in zip(table.columns, kinds(table), strict=True)]
-    body = f"{', '.join(columns)}, PRIMARY KEY ({_names(table.key)})"
+    body = f"{', '.join(columns)}, PRIMARY KEY ({names(table.key)})"
     statements = [f"CREATE TABLE IF NOT EXISTS {table.name} ({body})"]
     for index in table.indexes:
         name = f"{table.name}_by_{'_'.join(index)}"
-        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({_names(index)})")
+        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({names(index)})")
     return statements
 
 
 def insert_statement(table: AnyTable) -> str:
-    """The beginning of a statement that writes rows; values and `upsert_clause` follow."""
-    return f"INSERT INTO {table.name} ({_names(table.columns)})"
+    """The beginning of a statement that writes rows; where they come from follows, and then
+    `upsert_clause`."""
+    return f"INSERT INTO {table.name} ({names(table.columns)})"
 
 
 def upsert_clause(table: AnyTable) -> str:
     """The end of a statement that writes rows over whatever their keys held before."""
     updates = ", ".join(f'"{c}" = excluded."{c}"' for c in table.columns if c not in table.key)
     action = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
-    return f"ON CONFLICT ({_names(table.key)}) {action}"
+    return f"ON CONFLICT ({names(table.key)}) {action}"
 
 
-def _names(columns: Sequence[str]) -> str:
+def names(columns: Sequence[str]) -> str:
+    """Columns as SQL lists them."""
     return ", ".join(f'"{column}"' for column in columns)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from eventsourcing.persistence import OperationalError
 
+from adapters.storage.events import Events
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
 from adapters.storage.urls import is_sqlite, sqlite_path
@@ -17,9 +19,10 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log and its read models."""
+    """An open log, how projections read it, and the read models."""
 
     log: EventLog
+    events: Events
     views: Views
 
     def close(self) -> None:
@@ -50,9 +53,10 @@ def _open_sqlite(path: Path) -> Storage:
     views_path = _views_path(path)
     for file in (path, views_path):
         file.touch(mode=0o600)  # bodies hold personal data; SQLite's other files get the same mode
-    log = SQLiteLog(Datastore(str(path), "FULL"))
+    datastore = Datastore(str(path), "FULL")
+    log = SQLiteLog(datastore)
     log.create_table()
-    return Storage(log, SQLiteViews(Datastore(str(views_path), "NORMAL")))
+    return Storage(log, SQLiteEvents(datastore), SQLiteViews(Datastore(str(views_path), "NORMAL")))
 
 
 def _views_path(path: Path) -> Path:
@@ -63,9 +67,11 @@ def _open_postgres(url: str) -> Storage:
     # Imported here: its driver takes a tenth of a second, and an embedded ledger needs none.
     from adapters.storage import postgres_schema
     from adapters.storage.postgres import Database
+    from adapters.storage.postgres_events import PostgresEvents
     from adapters.storage.postgres_log import PostgresLog
     from adapters.storage.postgres_views import PostgresViews
 
     if postgres_schema.check(url):
         postgres_schema.init(url)
-    return Storage(PostgresLog(Database(url)), PostgresViews(Database(url)))
+    database = Database(url)
+    return Storage(PostgresLog(database), PostgresEvents(database), PostgresViews(Database(url)))

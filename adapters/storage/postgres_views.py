@@ -6,23 +6,27 @@ from typing import Any
 
 import psycopg
 
+from adapters.storage.columns import insert_statement, kinds, names, to_database, upsert_clause
 from adapters.storage.postgres import Database
 from adapters.storage.views import Cursor, Views
+from projections.model import AnyTable, Row
 
 SCHEMA = "order_ledger_views"
 LOCK = 7_305_842_611_202_935  # any number that is ours alone
+# A crash of the server may undo the last commits, never half of one: what is lost is folded again.
+BEGIN = f"SET LOCAL search_path = {SCHEMA}; SET LOCAL synchronous_commit = off".encode()
 
 
 class _Cursor:
     """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
 
     def __init__(self, cursor: psycopg.Cursor) -> None:
-        self._cursor = cursor
+        self.raw = cursor
         self.fetchone = cursor.fetchone
         self.fetchall = cursor.fetchall
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        self._cursor.execute(sql.replace("?", "%s").encode(), params)
+        self.raw.execute(sql.replace("?", "%s").encode(), params)
 
 
 class PostgresViews(Views):
@@ -39,8 +43,22 @@ class PostgresViews(Views):
             connection.transaction(),
             connection.cursor() as cursor,
         ):
-            cursor.execute(f"SET LOCAL search_path = {SCHEMA}")
+            cursor.execute(BEGIN)
             yield _Cursor(cursor)
+
+    def put(self, c: Any, table: AnyTable, rows: Sequence[Row]) -> None:
+        """Write rows with COPY; over others by way of a table that only this connection sees."""
+        if table.only_grows:
+            _copy(c.raw, table, table.name, rows)
+            return
+        staged = f"staged_{table.name}"
+        c.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS {staged} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+        )
+        _copy(c.raw, table, f"pg_temp.{staged}", rows)
+        c.execute(
+            f"{insert_statement(table)} SELECT * FROM pg_temp.{staged} {upsert_clause(table)}"
+        )
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from writing read models at the same time."""
@@ -49,3 +67,11 @@ class PostgresViews(Views):
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+
+def _copy(cursor: psycopg.Cursor, table: AnyTable, into: str, rows: Sequence[Row]) -> None:
+    statement = f"COPY {into} ({names(table.columns)}) FROM STDIN (FORMAT BINARY)"
+    with cursor.copy(statement.encode()) as copy:
+        copy.set_types([kind.sql.lower() for kind in kinds(table)])
+        for row in rows:
+            copy.write_row(to_database(table, row))

@@ -20,6 +20,7 @@ from eventsourcing.sqlite import (
 BUSY_TIMEOUT_SECONDS = 5
 CACHED_STATEMENTS = 128
 CHECKPOINT_PAGES = 8192  # 32 MiB: a page that changes often is copied into the file once for all
+WRITER_CACHE_KIB = 32 * 1024
 ROWS_PER_STATEMENT = (64, 16, 4, 1)  # 64 rows of the widest table stay below 999 parameters
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -59,6 +60,11 @@ class Connection(SQLiteConnection):
             finally:
                 if self._sqlite_conn.in_transaction:
                     self.rollback()
+
+    def widen(self) -> None:
+        """Keep more of the file in memory, as a writer of keys in no order needs."""
+        with translated_errors():
+            self._sqlite_conn.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
 
     def run_script(self, sql: str) -> None:
         """Run statements that create tables, in one transaction."""
@@ -179,6 +185,7 @@ class Datastore(SQLiteDatastore):
         with self._write_lock:
             if self._writer is None:
                 self._writer = self._open()
+                self._writer.widen()
             yield self._writer
 
     def run_script(self, sql: str) -> None:

@@ -11,9 +11,6 @@ from adapters.storage.columns import (
     KINDS,
     create_statements,
     from_database,
-    insert_statement,
-    to_database,
-    upsert_clause,
 )
 from adapters.storage.log import PARTITION, StorageUnavailable, unavailable
 from domain.log import Position
@@ -63,6 +60,10 @@ class Views(TrackingRecorder):
     @abstractmethod
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction, to write with or to read with; errors are the library's."""
+
+    @abstractmethod
+    def put(self, c: Cursor, table: AnyTable, rows: Sequence[Row]) -> None:
+        """Write rows over whatever their keys held before; into a table that only grows, as new."""
 
     @abstractmethod
     def close(self) -> None:
@@ -124,7 +125,7 @@ class Views(TrackingRecorder):
             if _tracked(c, _name(projection)) != (since.index if since else None):
                 raise CheckpointMoved
             for table, table_rows in rows.items():
-                _upsert(c, table, table_rows)
+                self.put(c, table, table_rows)
             track(c, _name(projection), upto.index)
             c.execute("DELETE FROM parked WHERE projection = ?", (projection,))
 
@@ -175,14 +176,6 @@ def _prepare(c: Cursor, projection: Projection) -> None:
         "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
         (projection.name, projection.version),
     )
-
-
-def _upsert(c: Cursor, table: AnyTable, rows: Sequence[Row]) -> None:
-    marks = f"({', '.join('?' * len(table.columns))})"
-    for some in _chunks(rows, len(table.columns)):
-        values = [value for row in some for value in to_database(table, row)]
-        many = ", ".join([marks] * len(some))
-        c.execute(f"{insert_statement(table)} VALUES {many} {upsert_clause(table)}", values)
 
 
 def _chunks(rows: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:

@@ -85,7 +85,7 @@ def judge_service(service: Service, acknowledged: Sequence[Acknowledged]) -> Ver
 def _events(service: Service, verdict: Verdict) -> Iterator[Event]:
     after: Position | None = None
     while True:
-        page, poison = service.ledger.recorded(after, PAGE)
+        page, poison = service.source.recorded(after, PAGE)
         yield from page
         if poison is not None:
             verdict.find("unreadable", f"{poison.event} at {poison.position}: {poison.error}")

@@ -7,12 +7,15 @@ from threading import Event, Thread
 
 import pytest
 
+from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
 from adapters.storage import postgres_schema
 from adapters.storage.log import StorageUnavailable
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_events import SQLiteEvents
+from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
 from adapters.storage.views import Views
 from domain.log import Position
@@ -35,6 +38,14 @@ Open = Callable[[Sequence[Projection]], Views]
 def ledger(tmp_path: Path) -> Iterator[OrderLedger]:
     with sqlite_log(tmp_path, FakeClock()) as log:
         yield OrderLedger(log)
+
+
+@pytest.fixture
+def source(ledger: OrderLedger) -> EventSource:
+    recorder = ledger.event_log.recorder
+    assert isinstance(recorder, SQLiteLog)
+    assert isinstance(recorder.datastore, Datastore)
+    return EventSource(SQLiteEvents(recorder.datastore))
 
 
 @pytest.fixture(params=DATABASES)
@@ -80,30 +91,32 @@ def _failing(projection: Projection, at: int) -> Projection:
 
 
 def test_every_event_is_taken_in_once_across_batches(
-    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, source: EventSource, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_SIZE_MAX", 7)
     _record(ledger, 20)
-    Runner(ledger, views, PROJECTIONS).catch_up()
+    Runner(source, views, PROJECTIONS).catch_up()
     assert len(views.select(ORDERS, "")) == 20
     assert [row.idx for row in views.select(HISTORY, "ORDER BY idx")] == list(range(1, 41))
     assert views.checkpoint("order_status") == Position(0, 40)
 
 
-def test_a_runner_goes_on_where_another_stopped(ledger: OrderLedger, views: Views) -> None:
+def test_a_runner_goes_on_where_another_stopped(
+    ledger: OrderLedger, source: EventSource, views: Views
+) -> None:
     _record(ledger, 3)
-    Runner(ledger, views, PROJECTIONS).catch_up()
+    Runner(source, views, PROJECTIONS).catch_up()
     _record(ledger, 5)
-    Runner(ledger, views, PROJECTIONS).catch_up()
-    assert len(views.select(HISTORY, "")) == len(ledger.recorded(None, 100)[0])
+    Runner(source, views, PROJECTIONS).catch_up()
+    assert len(views.select(HISTORY, "")) == len(source.recorded(None, 100)[0])
 
 
 def test_two_runners_at_once_take_every_event_in_once(
-    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, source: EventSource, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH_SIZE_MAX", 5)
     _record(ledger, 50)
-    threads = [Thread(target=Runner(ledger, views, PROJECTIONS).catch_up) for _ in range(3)]
+    threads = [Thread(target=Runner(source, views, PROJECTIONS).catch_up) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -121,10 +134,10 @@ def test_writing_from_a_position_that_moved_is_refused(views: Views) -> None:
 
 
 def test_a_poison_event_parks_its_projection_there_and_no_other(
-    ledger: OrderLedger, views: Views
+    ledger: OrderLedger, source: EventSource, views: Views
 ) -> None:
     _record(ledger, 5)
-    runner = Runner(ledger, views, (_failing(ORDER_STATUS, 4), AUDIT_HISTORY))
+    runner = Runner(source, views, (_failing(ORDER_STATUS, 4), AUDIT_HISTORY))
     runner.catch_up()
     assert views.checkpoint("order_status") == Position(0, 3), "everything before it is taken in"
     assert views.checkpoint("audit_history") == Position(0, 10)
@@ -135,24 +148,24 @@ def test_a_poison_event_parks_its_projection_there_and_no_other(
 
 
 def test_after_the_fix_a_parked_projection_goes_on_by_itself(
-    ledger: OrderLedger, views: Views
+    ledger: OrderLedger, source: EventSource, views: Views
 ) -> None:
     _record(ledger, 5)
-    Runner(ledger, views, (_failing(ORDER_STATUS, 4),)).catch_up()
-    fixed = Runner(ledger, views, (ORDER_STATUS,))
+    Runner(source, views, (_failing(ORDER_STATUS, 4),)).catch_up()
+    fixed = Runner(source, views, (ORDER_STATUS,))
     fixed.catch_up()
     assert views.parked() == {}
     assert views.checkpoint("order_status") == Position(0, 10)
 
 
 def test_an_event_that_cannot_be_read_parks_every_projection_before_it(
-    ledger: OrderLedger, views: Views
+    ledger: OrderLedger, source: EventSource, views: Views
 ) -> None:
     _record(ledger, 1)
     recorder = ledger.event_log.recorder
     stored = recorder.select_events("default/0000")[1]
     recorder.insert_events([replace(stored, originator_version=3, topic="FromTheFuture")])
-    runner = Runner(ledger, views, PROJECTIONS)
+    runner = Runner(source, views, PROJECTIONS)
     runner.catch_up()
     assert set(views.parked()) == {"order_status", "audit_history"}
     assert views.checkpoint("order_status") == Position(0, 2)
@@ -164,9 +177,11 @@ def test_a_newer_releases_read_models_are_not_thrown_away(open_views: Open) -> N
         open_views((ORDER_STATUS,))
 
 
-def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, open_views: Open) -> None:
+def test_a_changed_version_makes_the_tables_anew(
+    ledger: OrderLedger, source: EventSource, open_views: Open
+) -> None:
     _record(ledger, 2)
-    Runner(ledger, open_views(PROJECTIONS), PROJECTIONS).catch_up()
+    Runner(source, open_views(PROJECTIONS), PROJECTIONS).catch_up()
     views = open_views((replace(ORDER_STATUS, version=99), AUDIT_HISTORY))
     assert views.checkpoint("order_status") is None
     assert views.select(ORDERS, "") == []
@@ -174,9 +189,9 @@ def test_a_changed_version_makes_the_tables_anew(ledger: OrderLedger, open_views
 
 
 def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
-    ledger: OrderLedger, views: Views, monkeypatch: pytest.MonkeyPatch
+    ledger: OrderLedger, source: EventSource, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = Runner(ledger, views, PROJECTIONS)
+    runner = Runner(source, views, PROJECTIONS)
     ledger.event_log.on_append(runner.wake.set)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     reached, stop, failures = Event(), Event(), iter([True, True, False])
@@ -205,10 +220,10 @@ def test_a_running_runner_follows_the_log_and_survives_an_unreachable_database(
 
 
 def test_the_history_keeps_one_row_an_event_with_what_it_tells(
-    ledger: OrderLedger, views: Views
+    ledger: OrderLedger, source: EventSource, views: Views
 ) -> None:
     _record(ledger, 1)
-    Runner(ledger, views, PROJECTIONS).catch_up()
+    Runner(source, views, PROJECTIONS).catch_up()
     received, delivered = views.select(HISTORY, "ORDER BY idx")
     assert (received.type, received.payment_status, received.disposition) == (
         "PaymentReceived",

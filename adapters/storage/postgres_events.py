@@ -1,0 +1,70 @@
+"""The log in PostgreSQL, as projections read it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.storage.events import WHOLE, EventRow, Slice
+from adapters.storage.log import PARTITION, unavailable
+from adapters.storage.postgres import Database
+
+SELECT = (
+    "SELECT idx, originator_id, originator_version, topic, state, recorded_at "
+    "FROM order_ledger.stored_events WHERE partition = %s"
+)
+IN_SLICE = "AND (hashtext(originator_id) & 2147483647) %% %s = %s"
+OF_STREAMS = (
+    "SELECT e.idx, stream, e.originator_version, e.topic, e.state, e.recorded_at "
+    "FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
+    "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
+    "ORDER BY originator_version OFFSET 0) AS e"
+)
+# One look into the index for each stream: DISTINCT would read every event.
+STREAMS = (
+    "WITH RECURSIVE found AS ("
+    "(SELECT originator_id FROM order_ledger.stored_events "
+    "WHERE partition = %(p)s AND originator_id > %(after)s ORDER BY originator_id LIMIT 1) "
+    "UNION ALL SELECT (SELECT e.originator_id FROM order_ledger.stored_events e "
+    "WHERE e.partition = %(p)s AND e.originator_id > found.originator_id "
+    "ORDER BY e.originator_id LIMIT 1) FROM found WHERE found.originator_id IS NOT NULL) "
+    "SELECT originator_id FROM found WHERE originator_id IS NOT NULL LIMIT %(limit)s"
+)
+
+
+class PostgresEvents:
+    """Events of a ledger in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def next(self, after: int, limit: int) -> Sequence[EventRow]:
+        """The next events after an index (see `Events`)."""
+        return self._rows(f"{SELECT} AND idx > %s ORDER BY idx LIMIT %s", (PARTITION, after, limit))
+
+    def between(self, after: int, upto: int, part: Slice = WHOLE) -> Sequence[EventRow]:
+        """The events of one slice after an index and up to another (see `Events`)."""
+        sql, params = f"{SELECT} AND idx > %s AND idx <= %s", [PARTITION, after, upto]
+        if part.of > 1:
+            sql, params = f"{sql} {IN_SLICE}", [*params, part.of, part.number]
+        return self._rows(f"{sql} ORDER BY idx", params)
+
+    def of_streams(self, streams: Sequence[str]) -> Sequence[EventRow]:
+        """The events of some orders (see `Events`)."""
+        return self._rows(OF_STREAMS, (list(streams), PARTITION))
+
+    def streams(self, after: str, limit: int) -> Sequence[str]:
+        """The next orders that have events (see `Events`)."""
+        with unavailable(), self._database.reading() as connection:
+            params = {"p": PARTITION, "after": after, "limit": limit}
+            return [row[0] for row in connection.execute(STREAMS, params).fetchall()]
+
+    def _rows(self, sql: str, params: Sequence[Any]) -> list[EventRow]:
+        with (
+            unavailable(),
+            self._database.reading() as connection,
+            connection.cursor(binary=True) as cursor,
+        ):
+            cursor.execute(sql.encode(), params)
+            return [
+                EventRow(idx, stream, version, topic, state.encode(), recorded_at)
+                for idx, stream, version, topic, state, recorded_at in cursor.fetchall()
+            ]

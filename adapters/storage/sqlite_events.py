@@ -1,0 +1,60 @@
+"""The log in an SQLite file, as projections read it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+from adapters.storage.events import WHOLE, EventRow, Slice
+from adapters.storage.log import unavailable
+from adapters.storage.sqlite import Datastore, from_microseconds
+
+SELECT = (
+    "SELECT idx, originator_id, originator_version, topic, state, recorded_at FROM stored_events"
+)
+
+
+class SQLiteEvents:
+    """Events of an SQLite file."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+
+    def next(self, after: int, limit: int) -> Sequence[EventRow]:
+        """The next events after an index (see `Events`)."""
+        return _rows(self._all(f"{SELECT} WHERE idx > ? ORDER BY idx LIMIT ?", (after, limit)))
+
+    def between(self, after: int, upto: int, part: Slice = WHOLE) -> Sequence[EventRow]:
+        """The events of one slice after an index and up to another (see `Events`)."""
+        found = self._all(f"{SELECT} WHERE idx > ? AND idx <= ? ORDER BY idx", (after, upto))
+        if part.of > 1:
+            found = [row for row in found if crc32(row[1].encode()) % part.of == part.number]
+        return _rows(found)
+
+    def of_streams(self, streams: Sequence[str]) -> Sequence[EventRow]:
+        """The events of some orders (see `Events`)."""
+        wanted = "originator_id IN (SELECT value FROM json_each(?))"
+        order = "ORDER BY originator_id, originator_version"
+        return _rows(self._all(f"{SELECT} WHERE {wanted} {order}", (json.dumps(list(streams)),)))
+
+    def streams(self, after: str, limit: int) -> Sequence[str]:
+        """The next orders that have events (see `Events`)."""
+        found = self._all(
+            "SELECT DISTINCT originator_id FROM stored_events WHERE originator_id > ? "
+            "ORDER BY originator_id LIMIT ?",
+            (after, limit),
+        )
+        return [row[0] for row in found]
+
+    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
+        with unavailable(), self._datastore.transaction(commit=False) as c:
+            c.execute(sql, params)
+            found: list[Any] = c.fetchall()
+            return found
+
+
+def _rows(found: Sequence[Any]) -> list[EventRow]:
+    return [
+        EventRow(idx, stream, version, topic, state, from_microseconds(recorded_at))
+        for idx, stream, version, topic, state, recorded_at in found
+    ]
