@@ -34,6 +34,15 @@ def _read(path: Path) -> str:
     return path.read_text().strip() if path.exists() else ""
 
 
+KEY_ID_DIGITS = 12
+
+
+def key_id_of(secret: str, key: str) -> str:
+    """An id for a secret without a name: keyed, so that nobody can try secrets against it."""
+    digest = hmac.digest(key.encode(), secret.encode(), "sha256").hex()
+    return f"key-{digest[:KEY_ID_DIGITS]}"
+
+
 class Tokens:
     """Live tokens, to be compared with a given one in constant time."""
 
@@ -41,10 +50,15 @@ class Tokens:
         self._digests = tuple(_digest(token.encode()) for token in tokens if token)
 
     def match(self, given: bytes) -> bool:
-        """Whether this is a live token. Every live one is compared, as digests of equal length."""
+        """Whether this is a live token."""
+        return self.which(given) is not None
+
+    def which(self, given: bytes) -> int | None:
+        """The number of the live token that this is. Every live one is compared, as digests of
+        equal length."""
         digest = _digest(given)
         matches = [hmac.compare_digest(digest, live) for live in self._digests]
-        return any(matches)
+        return matches.index(True) if True in matches else None
 
 
 def _digest(token: bytes) -> bytes:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
-from adapters.providers import Provider, make_provider
+from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
-from adapters.secrets import Tokens, made_once
+from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.opening import open_storage
 from projections.audit_history import AUDIT_HISTORY
@@ -44,23 +44,31 @@ class Service:
 
 
 def providers(settings: Settings) -> Mapping[str, Provider]:
-    """The configured providers by name, each with its live tokens."""
+    """The configured providers by name, each with its live secrets."""
     return {
-        name: make_provider(
-            configured.kind or name,
-            name,
-            configured.store,
-            webhook_credentials(settings, name).tokens,
-        )
+        name: make_provider(name, configured, webhook_secrets(settings, name))
         for name, configured in settings.providers.items()
     }
 
 
+def webhook_secrets(settings: Settings, provider: str) -> tuple[Secret, ...]:
+    """A provider's live secrets, each with the id that the records know it by: the name that it is
+    configured with, else a hash under a key that is kept beside the ledger."""
+    names = [secret.name for secret in settings.providers[provider].secrets] or [None]
+    values = webhook_credentials(settings, provider).tokens
+    key = made_once(settings.folder, "key-id-key")
+    return tuple(
+        Secret(name or key_id_of(value, key), value)
+        for name, value in zip(names, values, strict=True)
+    )
+
+
 def webhook_credentials(settings: Settings, provider: str) -> Credentials:
-    """A provider's webhook tokens; one is made and kept beside the ledger where none is set."""
-    configured = settings.providers[provider].tokens
+    """A provider's secrets; one is made and kept beside the ledger where none is set and the shop
+    is the one to invent it."""
+    configured = settings.providers[provider].secrets
     if configured:
-        return Credentials(tuple(token.get_secret_value() for token in configured), False)
+        return Credentials(tuple(one.value.get_secret_value() for one in configured), False)
     return Credentials((made_once(settings.folder, f"webhook-token-{provider}"),), True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,36 +16,25 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from adapters.providers import KINDS
+from adapters.providers import ProviderSettings, kind_of
+from adapters.providers.configuration import Name, usable_token
+from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
 
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
-NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-
-Name = Annotated[str, Field(pattern=NAME)]
 
 
 class ConfigurationError(Exception):
     """The configuration cannot be used; the message names each key and what to do."""
 
 
-class ProviderSettings(BaseModel):
-    """A `[providers.NAME]` table. Without tokens one is made and kept beside the ledger."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str | None = Field(None, description="what it speaks; its name where left out")
-    store: Name = Field("default", description="the store whose orders it speaks of")
-    tokens: tuple[SecretStr, ...] = Field(
-        (), description="live webhook tokens, the newest first; several allow a rotation"
-    )
-
-    @field_validator("tokens")
-    @classmethod
-    def _usable(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        return usable_tokens(tokens)
+def _as_its_kind(table: Any) -> Any:
+    """A `[providers.NAME]` table, read with the keys that its kind takes."""
+    if not isinstance(table, dict):
+        return table
+    return kind_of(str(table.get("kind"))).settings.model_validate(table)
 
 
 class Settings(BaseSettings):
@@ -68,8 +57,8 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="larger webhook bodies are refused"
     )
-    providers: dict[Name, ProviderSettings] = Field(
-        {"sevi": ProviderSettings()},
+    providers: dict[Name, Annotated[ProviderSettings, BeforeValidator(_as_its_kind)]] = Field(
+        {"sevi": SeviSettings(kind="sevi")},
         min_length=1,
         description="the providers, by the name in their URL",
     )
@@ -86,15 +75,16 @@ class Settings(BaseSettings):
             raise ValueError("write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
         return url
 
-    @field_validator("providers")
+    @field_validator("providers", mode="before")
     @classmethod
-    def _known_kinds(cls, providers: dict[str, ProviderSettings]) -> dict[str, ProviderSettings]:
-        for name, provider in providers.items():
-            kind = provider.kind or name
-            if kind not in KINDS:
-                known = ", ".join(KINDS)
-                raise ValueError(f"providers.{name}: no kind {kind!r}; set kind to one of: {known}")
-        return providers
+    def _kinds(cls, tables: Any) -> Any:
+        """A table that names no kind is of the kind of its own name."""
+        if not isinstance(tables, dict):
+            return tables
+        return {
+            name: {"kind": name, **table} if isinstance(table, dict) else table
+            for name, table in tables.items()
+        }
 
     @property
     def database_path(self) -> Path | None:
@@ -137,9 +127,7 @@ def load_settings(**overrides: Any) -> Settings:
 def usable_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """The tokens, if each can be sent in a header. Raises `ValueError`, never naming one."""
     for token in tokens:
-        text = token.get_secret_value()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("a token is one or more printable ASCII characters without spaces")
+        usable_token(token.get_secret_value())
     return tokens
 
 
@@ -169,8 +157,9 @@ def _no_json() -> list[str]:
     """The variables that should hold JSON and do not."""
     names = []
     for variable, value in os.environ.items():
+        listed = variable.endswith(("PROVIDERS", "TOKENS", "SECRETS"))
         if variable == f"{PREFIX}API_TOKENS" or (
-            variable.startswith(f"{PREFIX}PROVIDERS") and variable.endswith(("PROVIDERS", "TOKENS"))
+            variable.startswith(f"{PREFIX}PROVIDERS") and listed
         ):
             try:
                 json.loads(value)

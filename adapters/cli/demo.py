@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -41,11 +42,12 @@ def demo() -> None:
     """
     import httpx
 
-    from adapters.providers import make_provider
+    from adapters.providers import Secret
+    from adapters.providers.sevi import Sevi
 
     token, api_token = secrets.token_urlsafe(), secrets.token_urlsafe()
-    sevi = make_provider("sevi", "sevi", "default", [token])
-    stranger = make_provider("sevi", "sevi", "default", [secrets.token_urlsafe()])
+    sevi = Sevi("sevi", "default", [Secret("demo", token)])
+    stranger = Sevi("sevi", "default", [Secret("stranger", secrets.token_urlsafe())])
     with (
         _stopped_like_ctrl_c(),
         TemporaryDirectory(prefix="order-ledger-demo-") as folder,
@@ -64,12 +66,16 @@ def demo() -> None:
 
 def _send_all(url: str, sevi: "Provider", stranger: "Provider", client: "httpx.Client") -> str:
     """Send the five webhooks, each answer a line; returns the last position."""
-    pending, paid = sevi.sample(ORDER_ID, "PENDING"), sevi.sample(ORDER_ID, "PAID")
+    now = datetime.now(UTC)
+    pending, paid, other = (
+        sevi.sample(order_id, status, now)
+        for order_id, status in ((ORDER_ID, "PENDING"), (ORDER_ID, "PAID"), ("demo-2", "PAID"))
+    )
     steps = [
         ("PENDING", sevi, pending),
         ("PAID", sevi, paid),
         ("the same PAID again", sevi, paid),
-        ("a PAID with a token that is not ours", stranger, sevi.sample("demo-2", "PAID")),
+        ("a PAID with a token that is not ours", stranger, other),
         ("a PENDING that comes too late", sevi, pending + b"\n"),  # other bytes: news, no duplicate
     ]
     answers: list[Answer] = []

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,15 +116,17 @@ def send(
     twice is harmless: the second is a duplicate. It exits with 0 where the server took the
     delivery (200), else with 1.
     """
-    if file is not None and (order_id is not None or status is not None):
-        raise typer.BadParameter("a file says itself which order and status", param_hint="--file")
     settings = configured()
+    named_in_url = provider in settings.providers and settings.providers[provider].url_names_order
+    if file is not None and (status is not None or (order_id is not None and not named_in_url)):
+        raise typer.BadParameter("a file says itself which order and status", param_hint="--file")
     sender = _sender(settings, provider, token)
     if file is not None:
         body = file.read()
     else:
-        body = sender.sample(order_id or "first-order", status or "PAID")
-    answer = post(url or _configured_url(settings), sender, body)
+        order_id = order_id or "first-order"
+        body = sender.sample(order_id, status or "PAID", datetime.now(UTC))
+    answer = post(url or _configured_url(settings), sender, body, order_id=order_id)
     if as_json:
         typer.echo(answer.body.encode())
     elif answer.taken:
@@ -133,12 +136,26 @@ def send(
     raise typer.Exit(0 if answer.taken else 1)
 
 
-def post(url: str, sender: "Provider", body: bytes, client: "httpx.Client | None" = None) -> Answer:
+def post(
+    url: str,
+    sender: "Provider",
+    body: bytes,
+    client: "httpx.Client | None" = None,
+    order_id: str | None = None,
+) -> Answer:
     """Send a body as its provider would. Raises `Failed` where no answer comes."""
     import httpx
 
-    headers = {"Content-Type": "application/json"} | sender.sign(body)
+    from adapters.providers import CannotSign
+
+    try:
+        outgoing = sender.sign(body, datetime.now(UTC), order_id)
+    except CannotSign as error:
+        raise Failed(f"this cannot be signed here: {error}") from None
+    headers = {"Content-Type": "application/json"} | outgoing.headers
     target = f"{url.rstrip('/')}/webhooks/{sender.name}"
+    target += f"/{outgoing.path}" if outgoing.path else ""
+    target += f"?{outgoing.query}" if outgoing.query else ""
     try:
         answered = (client or httpx).post(
             target, content=body, headers=headers, timeout=TIMEOUT_SECONDS
@@ -159,11 +176,8 @@ def post(url: str, sender: "Provider", body: bytes, client: "httpx.Client | None
 
 
 def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider":
-    from pydantic import SecretStr
-
-    from adapters.providers import make_provider
-    from adapters.service import providers
-    from adapters.settings import usable_tokens
+    from adapters.providers import Secret, make_provider
+    from adapters.service import webhook_secrets
 
     configured = settings.providers.get(provider)
     if configured is None:
@@ -171,17 +185,17 @@ def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider
         raise typer.BadParameter(f"configured are: {known}", param_hint="PROVIDER")
     if token is not None:
         try:
-            usable_tokens((SecretStr(token),))
+            configured.check_secret(token)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
-        return make_provider(configured.kind or provider, provider, configured.store, [token])
+        return make_provider(provider, configured, [Secret("given", token)])
     made_here = settings.folder / f"webhook-token-{provider}"
-    if not configured.tokens and not made_here.is_file():
+    if not configured.secrets and not made_here.is_file():
         raise Failed(
             f"no token of {provider} is known here: run this where the server runs, "
             "or give the token with --token"
         )
-    return providers(settings)[provider]
+    return make_provider(provider, configured, webhook_secrets(settings, provider))
 
 
 def _configured_url(settings: "Settings") -> str:

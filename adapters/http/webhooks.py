@@ -22,7 +22,15 @@ from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
 from adapters.ledger import Delivery, Receipt
 from adapters.logs import DeliveryLines, discreetly
-from adapters.providers import Ignored, Provider, Unreadable
+from adapters.providers import (
+    Ignored,
+    Ping,
+    Provider,
+    Refused,
+    Request,
+    Unreadable,
+    Verified,
+)
 from adapters.storage.log import StorageUnavailable
 from domain.log import split_stream
 from domain.payment import Outcome, PaymentNotice
@@ -56,6 +64,22 @@ class _Refused(Exception):
         self.detail = detail
         self.retry = retry
 
+    def diagnosis(self) -> str:
+        """Why, for the shop's own log: a stranger learns less."""
+        return self.detail
+
+
+class _Unproven(_Refused):
+    """The sender did not prove to be the provider."""
+
+    def __init__(self, provider: Provider, request: Request, verdict: Refused) -> None:
+        super().__init__(401, "the credentials are wrong or missing")
+        self._told = provider, request, verdict
+
+    def diagnosis(self) -> str:
+        provider, request, verdict = self._told
+        return provider.explain(request, verdict).detail
+
 
 @dataclass
 class _Refusals:
@@ -79,27 +103,35 @@ class WebhookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one delivery."""
         started = perf_counter()
-        name: str = scope["path"].removeprefix(PATH).removesuffix("/")
+        name, _, path = scope["path"].removeprefix(PATH).removesuffix("/").partition("/")
+        provider = self._providers.get(name)
         try:
-            provider = self._providers.get(name)
-            if provider is None:
+            if provider is None or (path and not provider.takes_path):
                 raise _Refused(404, "no provider of this name is configured")
-            if not provider.signs_bodies:
-                _authenticate(provider, scope, b"")
+            if not provider.needs_body:
+                verdict = _verify(provider, _request(scope, b"", path))
             body = await _read_body(scope, receive, self._body_bytes_max)
-            if provider.signs_bodies:
-                _authenticate(provider, scope, body)
-            receipt = await self._record(provider, body)
+            request = _request(scope, body, path)
+            if provider.needs_body:
+                verdict = _verify(provider, request)
+            if isinstance(verdict, Ping):
+                await _send(send, 200, b"text/plain", b"")
+                return
+            receipt = await self._record(provider, request)
         except _Refused as refusal:
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
             return
         _log_delivery(name, receipt, len(body), perf_counter() - started)
-        await _send(send, 200, b"application/json", _answer(receipt))
+        own = provider.own_answer
+        if own is None:
+            await _send(send, 200, b"application/json", _answer(receipt))
+        else:
+            await _send(send, 200, own.content_type.encode(), own.body)
 
-    async def _record(self, provider: Provider, body: bytes) -> Receipt:
+    async def _record(self, provider: Provider, request: Request) -> Receipt:
         try:
-            return await self._queue.submit(_translate(provider, body))
+            return await self._queue.submit(_translate(provider, request))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
         except Exception as error:
@@ -121,7 +153,7 @@ class WebhookEndpoint:
             extra={
                 "provider": known,
                 "status": refusal.status,
-                "reason": refusal.detail,
+                "reason": refusal.diagnosis(),
                 "refusals": refusals.count,
             },
         )
@@ -159,28 +191,42 @@ async def receive_webhook(provider: str) -> None:
     raise NotImplementedError(f"WebhookEndpoint answers for {provider}")
 
 
-def _authenticate(provider: Provider, scope: Scope, body: bytes) -> None:
-    if not provider.authenticate(scope["headers"], body):
-        raise _Refused(401, "the credentials are wrong or missing")
+def _request(scope: Scope, body: bytes, path: str) -> Request:
+    client = scope.get("client")
+    return Request(
+        headers=scope["headers"],
+        body=body,
+        received_at=datetime.now(UTC),
+        path=path,
+        query=scope["query_string"],
+        client=client[0] if client else None,
+    )
 
 
-def _translate(provider: Provider, body: bytes) -> Delivery:
-    received_at = datetime.now(UTC)
+def _verify(provider: Provider, request: Request) -> Verified | Ping:
+    verdict = provider.verify(request)
+    if isinstance(verdict, Refused):
+        raise _Unproven(provider, request, verdict)
+    return verdict
+
+
+def _translate(provider: Provider, request: Request) -> Delivery:
+    body = request.body
     digest = hashlib.sha256(body).hexdigest()
     outcome, reason = Outcome.RECORDED, None
     notices: tuple[PaymentNotice, ...] = ()
     try:
-        told = provider.translate(body, digest, received_at)
+        told = provider.translate(request, digest)
         if isinstance(told, Ignored):
             outcome, reason = Outcome.IGNORED, told.reason
         else:
-            notices = (told,)
+            notices = told
     except Unreadable as unreadable:
         outcome, reason = Outcome.QUARANTINED, str(unreadable)
     except Exception as error:  # a defect of ours must not cost the shop its payment news
         log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
         outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
-    return Delivery(provider.name, received_at, body, digest, notices, outcome, reason)
+    return Delivery(provider.name, request.received_at, body, digest, notices, outcome, reason)
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:

@@ -1,6 +1,37 @@
 """Payment providers: each says who may speak for it, and translates its words into ours."""
 
-from adapters.providers.base import Ignored, Provider, Unreadable
-from adapters.providers.registry import KINDS, make_provider
+from adapters.providers.base import (
+    CannotSign,
+    Ignored,
+    Ping,
+    Provider,
+    Refused,
+    Request,
+    Secret,
+    Told,
+    Unreadable,
+    Verified,
+)
+from adapters.providers.configuration import ProviderSettings
+from adapters.providers.registry import KINDS, UnknownKind, kind_of, make_provider
+from adapters.providers.signed import Declared, Kind
 
-__all__ = ["KINDS", "Ignored", "Provider", "Unreadable", "make_provider"]
+__all__ = [
+    "KINDS",
+    "CannotSign",
+    "Declared",
+    "Ignored",
+    "Kind",
+    "Ping",
+    "Provider",
+    "ProviderSettings",
+    "Refused",
+    "Request",
+    "Secret",
+    "Told",
+    "UnknownKind",
+    "Unreadable",
+    "Verified",
+    "kind_of",
+    "make_provider",
+]

@@ -1,14 +1,16 @@
 """What the webhook endpoint asks of a provider, and the answers it may get."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
 
-from adapters.secrets import Tokens
-from domain.payment import PaymentNotice
+from domain.payment import Payment, PaymentNotice, PaymentStatus
 
 Headers = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names, raw values
+JSON = dict[str, Any]
 
 
 class Unreadable(Exception):
@@ -23,7 +25,110 @@ class Ignored:
     reason: str
 
 
-Translation = PaymentNotice | Ignored
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One delivery as it came. `path` is what follows the provider's name in the URL; it may be a
+    secret, so it is shown nowhere. `received_at` is aware UTC."""
+
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
+    path: str = field(default="", repr=False)
+    query: bytes = field(default=b"", repr=False)
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The sender proved to be the provider, with the secret of this id."""
+
+    key_id: str
+
+
+class Reason(StrEnum):
+    """Why a delivery is not authentic, in one word of a bounded list."""
+
+    NO_SIGNATURE = "no_signature"
+    SEVERAL_SIGNATURES = "several_signatures"
+    MALFORMED = "malformed"
+    WRONG_TOKEN = "wrong_token"  # noqa: S105  (a reason's name)
+    WRONG_SIGNATURE = "wrong_signature"
+    RESERIALISED = "reserialised"
+    WRONG_URL = "wrong_url"
+    TOO_OLD = "too_old"
+    TOO_EARLY = "too_early"
+    WRONG_ADDRESS = "wrong_address"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The sender did not prove to be the provider. The detail is a diagnosis for the shop's own
+    people; it repeats nothing of what was sent."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The unsigned greeting of a provider that asks whether anybody is there: it is answered, and
+    nothing is recorded."""
+
+
+Verdict = Verified | Refused | Ping
+
+
+class Secret(NamedTuple):
+    """A live secret, and the id under which its use is recorded."""
+
+    key_id: str
+    value: str
+
+    def __repr__(self) -> str:
+        """The id; the value is shown nowhere."""
+        return f"Secret({self.key_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of a 200 that a provider wants to see in place of ours."""
+
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """How a provider would send a body: its headers, and what it adds to the URL."""
+
+    headers: dict[str, str]
+    path: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a body tells of one order: a `PaymentNotice` less what every delivery has.
+
+    `delivery_id` is from signed bytes; without one the body's digest names the delivery.
+    """
+
+    order_id: str
+    status: PaymentStatus
+    raw_status: str
+    references: tuple[str, ...] = ()
+    amount: Decimal | None = None
+    currency: str | None = None
+    payment: Payment | None = None
+    occurred_at: datetime | None = None
+    delivery_id: str | None = None
+
+
+Translation = tuple[PaymentNotice, ...] | Ignored
+
+
+class CannotSign(Exception):
+    """What is configured can only verify. The message says what signing would need."""
 
 
 class Provider(Protocol):
@@ -38,39 +143,33 @@ class Provider(Protocol):
         """The store whose orders it speaks of."""
 
     @property
-    def signs_bodies(self) -> bool:
-        """Whether the body is wanted to authenticate; else it is read only for who may send it."""
+    def needs_body(self) -> bool:
+        """Whether the body is wanted to verify; else it is read only for who may send it."""
 
-    def authenticate(self, headers: Headers, body: bytes) -> bool:
+    @property
+    def takes_path(self) -> bool:
+        """Whether its URL goes on after its name."""
+
+    @property
+    def own_answer(self) -> Answer | None:
+        """What it wants to hear when a delivery was taken, if not what the ledger says."""
+
+    def verify(self, request: Request) -> Verdict:
         """Whether the sender proved to be this provider. Never raises, whatever it is given."""
 
-    def translate(self, body: bytes, body_sha256: str, received_at: datetime) -> Translation:
+    def explain(self, request: Request, refused: Refused) -> Refused:
+        """The refusal again, after a closer and dearer look at what may have gone wrong."""
+
+    def translate(self, request: Request, body_sha256: str) -> Translation:
         """The body in our words. Raises `Unreadable` for what it cannot read or attribute."""
 
-    def sign(self, body: bytes) -> dict[str, str]:
-        """The headers that this provider would send with a body, for trying the endpoint out."""
+    def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
+        """How this provider would send a body at this time, for trying the endpoint out. The order
+        is for one whose URL names it.
 
-    def sample(self, order_id: str, status: str) -> bytes:
-        """A body of ours in the provider's documented shape, for trying the endpoint out."""
+        Raises `CannotSign` where only the sender could.
+        """
 
-
-class TokenInHeader:
-    """Token-equals: the Authorization header holds one of the live tokens, bare or as Bearer."""
-
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._newest, *_ = tokens = tuple(tokens)
-        self._live = Tokens(tokens)
-
-    def verify(self, headers: Headers) -> bool:
-        """Whether exactly one Authorization header is there, and holds a live token."""
-        values = [value for name, value in headers if name == b"authorization"]
-        if len(values) != 1:
-            return False
-        token = values[0]
-        if token[:7].lower() == b"bearer ":
-            token = token[7:]
-        return self._live.match(token)
-
-    def sign(self) -> dict[str, str]:
-        """The header that proves possession of the newest token."""
-        return {"Authorization": self._newest}
+    def sample(self, order_id: str, status: str, at: datetime) -> bytes:
+        """A body of ours in the provider's documented shape, for trying the endpoint out. The
+        status is one of ours; one that the provider has no word for is sent as it is."""

@@ -45,7 +45,7 @@ def problem(**overrides: Any) -> str:
 
 
 def tokens_of(settings: Settings, provider: str = "sevi") -> list[str]:
-    return [token.get_secret_value() for token in settings.providers[provider].tokens]
+    return [one.value.get_secret_value() for one in settings.providers[provider].secrets]
 
 
 # --------------------------------------------------------------------------- where it comes from

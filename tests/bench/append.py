@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from adapters.ledger import Delivery, OrderLedger
-from adapters.providers import make_provider
+from adapters.providers import Ignored, Request, Secret
+from adapters.providers.sevi import Sevi
 from adapters.storage.opening import open_storage
-from domain.payment import PaymentNotice
 from tests import postgres
 from tests.bench import bodies
 from tests.bench.contenders import OURS, Machinery
@@ -54,7 +54,7 @@ class _Ledger:
         return [_delivery(bodies.order_id("a", n)) for n in range(first, self.count)]
 
 
-_SEVI = make_provider("sevi", "sevi", "default", ["unused"])
+_SEVI = Sevi("sevi", "default", [Secret("key", "unused")])
 _HEAD, _TAIL = bodies.body().split(bodies.ID_PLACE.encode())
 
 
@@ -62,9 +62,9 @@ def _delivery(order_id: str) -> Delivery:
     body = _HEAD + order_id.encode() + _TAIL
     digest = hashlib.sha256(body).hexdigest()
     now = datetime.now(UTC)
-    notice = _SEVI.translate(body, digest, now)
-    assert isinstance(notice, PaymentNotice)
-    return Delivery("sevi", now, body, digest, (notice,))
+    told = _SEVI.translate(Request([], body, now), digest)
+    assert not isinstance(told, Ignored)
+    return Delivery("sevi", now, body, digest, told)
 
 
 def append(

@@ -13,7 +13,8 @@ import pytest
 
 from adapters.cli.main import main
 from adapters.ledger import Delivery, Receipt
-from adapters.providers import Ignored, Unreadable, make_provider
+from adapters.providers import Ignored, Request, Secret, Unreadable
+from adapters.providers.sevi import Sevi
 from adapters.service import Service
 from adapters.settings import Settings
 from domain.payment import Outcome, PaymentNotice
@@ -69,18 +70,19 @@ class Shop:
             service.ledger.record([self._delivery(body) for body in bodies])
 
     def _delivery(self, body: bytes | str | tuple[str, str]) -> Delivery:
-        sevi = make_provider("sevi", "sevi", self.store, ["token"])
-        raw = sevi.sample(*body) if isinstance(body, tuple) else body
+        sevi = Sevi("sevi", self.store, [Secret("key", "token")])
+        now = datetime.now(UTC)
+        raw = sevi.sample(*body, now) if isinstance(body, tuple) else body
         raw = raw.encode() if isinstance(raw, str) else raw
-        now, digest = datetime.now(UTC), hashlib.sha256(raw).hexdigest()
+        digest = hashlib.sha256(raw).hexdigest()
         outcome, reason = Outcome.RECORDED, None
         notices: tuple[PaymentNotice, ...] = ()
         try:
-            told = sevi.translate(raw, digest, now)
+            told = sevi.translate(Request([], raw, now), digest)
             if isinstance(told, Ignored):
                 outcome, reason = Outcome.IGNORED, told.reason
             else:
-                notices = (told,)
+                notices = told
         except Unreadable as error:
             outcome, reason = Outcome.QUARANTINED, str(error)
         return Delivery("sevi", now, raw, digest, notices, outcome, reason)

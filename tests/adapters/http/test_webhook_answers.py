@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from adapters.providers import Ignored
 from adapters.providers.sevi import Sevi
 from domain.log import Position
-from domain.payment import Outcome, PaymentNotice
+from domain.payment import Outcome
 from tests.adapters.http.local import API_TOKEN, TOKENS, LocalService, Message, problem, raw_post
 from tests.adapters.providers.sevi_bodies import CUSTOMER, bare, encode, lone_transaction
 
@@ -68,7 +69,8 @@ def test_a_known_key_that_says_something_else_is_a_conflict(
 
     def under_one_key(self: Sevi, *args: Any) -> Any:
         told = translate(self, *args)
-        return replace(told, delivery_key="evt-1") if isinstance(told, PaymentNotice) else told
+        assert not isinstance(told, Ignored)
+        return tuple(replace(notice, delivery_key="evt-1") for notice in told)
 
     monkeypatch.setattr(Sevi, "translate", under_one_key)
     local.tell("1", "PENDING")

@@ -12,6 +12,7 @@ import pytest
 from adapters import group_commit
 from adapters.group_commit import Limits
 from adapters.http import webhooks
+from adapters.providers import Request
 from adapters.providers.sevi import Sevi
 from adapters.storage.log import LogEntry, StorageUnavailable, VersionConflict
 from domain.payment import Outcome
@@ -152,10 +153,10 @@ def test_an_adapter_that_fails_quarantines_the_body_that_it_failed_on(
 ) -> None:
     translate = Sevi.translate
 
-    def fails_on_one(self: Sevi, body: bytes, *args: Any) -> Any:
-        if b"unlucky" in body:
-            raise LookupError(f"in {body!r}")
-        return translate(self, body, *args)
+    def fails_on_one(self: Sevi, request: Request, *args: Any) -> Any:
+        if b"unlucky" in request.body:
+            raise LookupError(f"in {request.body!r}")
+        return translate(self, request, *args)
 
     monkeypatch.setattr(Sevi, "translate", fails_on_one)
 

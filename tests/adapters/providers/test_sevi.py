@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters.providers import Ignored, Request, Secret
 from adapters.providers.sevi import Sevi
-from domain.payment import Payment, PaymentNotice, PaymentStatus
+from domain.payment import Payment, PaymentStatus
 from tests.adapters.providers.sevi_bodies import (
     BILLING,
     CUSTOMER,
@@ -27,6 +28,7 @@ from tests.adapters.providers.sevi_bodies import (
 )
 from tests.adapters.providers.translating import (
     RECEIVED_AT,
+    SEVI,
     expected,
     ignored,
     noticed,
@@ -299,13 +301,19 @@ def test_an_order_id_as_number_and_as_text_is_one_id() -> None:
 
 def test_the_name_and_the_store_are_the_configured_ones() -> None:
     body = bare()
-    told = Sevi("sevi-uganda", "uganda", ["t"]).translate(body, "digest", RECEIVED_AT)
-    assert isinstance(told, PaymentNotice)
-    assert (told.provider, told.store, told.delivery_key) == ("sevi-uganda", "uganda", "digest")
+    sevi = Sevi("sevi-uganda", "uganda", [Secret("key", "t")])
+    told = sevi.translate(Request([], body, RECEIVED_AT), "digest")
+    assert not isinstance(told, Ignored)
+    (notice,) = told
+    assert (notice.provider, notice.store, notice.delivery_key) == (
+        "sevi-uganda",
+        "uganda",
+        "digest",
+    )
 
 
 @pytest.mark.parametrize("status", ["PAID", "PENDING", 'a "quoted" word'])
 @pytest.mark.parametrize("order_id", ["order-1", 'a "quoted" id', "malipo-\u00e9"])
 def test_a_sample_is_a_body_that_is_read(order_id: str, status: str) -> None:
-    told = noticed(Sevi("sevi", "default", ["t"]).sample(order_id, status))
+    told = noticed(SEVI.sample(order_id, status, RECEIVED_AT))
     assert (told.order_id, told.raw_status, text_of(told.amount)) == (order_id, status, "902.10")

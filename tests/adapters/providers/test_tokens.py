@@ -1,21 +1,33 @@
 """A token in the Authorization header: who holds a live one is let in, and nobody else."""
 
 import hmac
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.providers.base import TokenInHeader
+from adapters.providers import Request, Secret, Verified
+from adapters.providers.base import Headers
 from adapters.providers.sevi import Sevi
+from adapters.providers.verifying import TokenInHeader
 
 NEW, OLD = "new-token-3f9c", "old-token-81aa"
-VERIFIER = TokenInHeader([NEW, OLD])
+SECRETS = [Secret("new", NEW), Secret("old", OLD)]
+VERIFIER = TokenInHeader(SECRETS, "Authorization", bearer=True)
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 AUTHORIZATION = b"authorization"
 
 
+def verified(verifier: TokenInHeader | Sevi, headers: Headers, body: bytes = b"") -> str | None:
+    """The id of the secret that proved the sender, if one did."""
+    verdict = verifier.verify(Request(headers, body, NOON))
+    return verdict.key_id if isinstance(verdict, Verified) else None
+
+
 def let_in(*values: bytes) -> bool:
-    return VERIFIER.verify([(b"host", b"x"), *((AUTHORIZATION, value) for value in values)])
+    headers = [(b"host", b"x"), *((AUTHORIZATION, value) for value in values)]
+    return verified(VERIFIER, headers) is not None
 
 
 @pytest.mark.parametrize("token", [NEW, OLD])
@@ -57,8 +69,8 @@ def test_anything_else_is_not(value: bytes) -> None:
 
 def test_without_the_header_nobody_is_let_in() -> None:
     assert not let_in()
-    assert not VERIFIER.verify([])
-    assert not VERIFIER.verify([(b"x-authorization", NEW.encode())])
+    assert not verified(VERIFIER, [])
+    assert not verified(VERIFIER, [(b"x-authorization", NEW.encode())])
 
 
 @pytest.mark.parametrize("second", [NEW, OLD, "wrong", ""])
@@ -68,15 +80,20 @@ def test_of_two_headers_neither_counts(second: str) -> None:
 
 
 def test_a_token_that_was_taken_out_is_live_no_more() -> None:
-    assert not TokenInHeader([NEW]).verify([(AUTHORIZATION, OLD.encode())])
+    assert not verified(TokenInHeader(SECRETS[:1]), [(AUTHORIZATION, OLD.encode())])
+
+
+def test_it_is_told_which_token_let_in() -> None:
+    assert verified(VERIFIER, [(AUTHORIZATION, NEW.encode())]) == "new"
+    assert verified(VERIFIER, [(AUTHORIZATION, OLD.encode())]) == "old"
 
 
 def test_what_it_signs_it_lets_in_with_the_newest_token() -> None:
-    sevi = Sevi("sevi", "default", [NEW, OLD])
-    signed = sevi.sign(b"{}")
+    sevi = Sevi("sevi", "default", SECRETS)
+    signed = sevi.sign(b"{}", NOON).headers
     assert signed == {"Authorization": NEW}
     headers = [(name.lower().encode(), value.encode()) for name, value in signed.items()]
-    assert sevi.authenticate(headers, b"{}")
+    assert verified(sevi, headers, b"{}") == "new"
 
 
 @pytest.mark.parametrize("value", [NEW, OLD, "wrong", ""])
@@ -107,5 +124,5 @@ def test_whatever_the_headers_the_answer_is_yes_or_no(
 ) -> None:
     given_values = [value for name, value in headers if name == AUTHORIZATION]
     live = {scheme + token.encode() for scheme in (b"", b"Bearer ") for token in (NEW, OLD)}
-    let_in = Sevi("sevi", "default", [NEW, OLD]).authenticate(headers, body)
+    let_in = verified(Sevi("sevi", "default", SECRETS), headers, body) is not None
     assert let_in is (len(given_values) == 1 and given_values[0] in live)

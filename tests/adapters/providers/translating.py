@@ -7,26 +7,27 @@ from typing import Any
 
 import pytest
 
-from adapters.providers import Unreadable
+from adapters.providers import Request, Secret, Unreadable
 from adapters.providers.base import Ignored, Translation
 from adapters.providers.sevi import Sevi
 from domain.payment import PaymentNotice, PaymentStatus
 from tests.adapters.providers.sevi_bodies import ORDER_ID
 
 RECEIVED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
-SEVI = Sevi("sevi", "default", ["a-token"])
+SEVI = Sevi("sevi", "default", [Secret("key", "a-token")])
 
 
 def translate(body: bytes) -> Translation:
     """What Sevi's adapter makes of a body."""
-    return SEVI.translate(body, hashlib.sha256(body).hexdigest(), RECEIVED_AT)
+    return SEVI.translate(Request([], body, RECEIVED_AT), hashlib.sha256(body).hexdigest())
 
 
 def noticed(body: bytes) -> PaymentNotice:
     """The notice in a body that has to hold one."""
     told = translate(body)
-    assert isinstance(told, PaymentNotice), told
-    return told
+    assert not isinstance(told, Ignored), told
+    (notice,) = told
+    return notice
 
 
 def ignored(body: bytes) -> Ignored:

@@ -1,0 +1,91 @@
+"""The `[providers.NAME]` tables: what all kinds share, and the checks that name key and fix."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Network = IPv4Network | IPv6Network
+
+
+class SecretSettings(BaseModel):
+    """A live secret; its name, where it has one, says in the records which one verified."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    value: SecretStr
+    name: Name | None = None
+
+
+class ProviderSettings(BaseModel):
+    """What every kind of provider can be told. Kinds that need more derive from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    # Where the shop invents the secret, one is made and kept; else the provider shows it.
+    makes_secret: ClassVar[bool] = False
+    found_in: ClassVar[str] = "the provider's dashboard"
+    url_names_order: ClassVar[bool] = False
+
+    kind: str = Field(description="what it speaks; its name where left out")
+    store: Name = Field("default", description="the store whose orders it speaks of")
+    secrets: tuple[SecretSettings, ...] = Field(
+        (),
+        validation_alias=AliasChoices("secrets", "tokens"),
+        description="live secrets, the newest first; several allow a rotation; `tokens` is the "
+        'same; each is a text or { name = "...", value = "..." }',
+    )
+    addresses: tuple[Network, ...] = Field(
+        (), description="addresses or networks that it may call from; any where left out"
+    )
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _bare_texts(cls, secrets: Any) -> Any:
+        if not isinstance(secrets, (list, tuple)):
+            raise ValueError('write a list: ["..."]')
+        return [{"value": s} if isinstance(s, (str, SecretStr)) else s for s in secrets]
+
+    @field_validator("secrets")
+    @classmethod
+    def _usable(cls, secrets: tuple[SecretSettings, ...]) -> tuple[SecretSettings, ...]:
+        for secret in secrets:
+            cls.check_secret(secret.value.get_secret_value())
+        names = [secret.name for secret in secrets if secret.name]
+        if len(set(names)) < len(names):
+            raise ValueError("two secrets have one name; give each its own")
+        return secrets
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if not self.secrets and not self.makes_secret:
+            raise ValueError(f'set secrets = ["..."]; it is found in {self.found_in}')
+        return self
+
+    @classmethod
+    def check_secret(cls, text: str) -> None:
+        """Raise `ValueError` for a secret that this kind cannot use, never naming it."""
+        usable_token(text)
+
+
+def usable_token(text: str) -> None:
+    """Raise `ValueError`, never naming it, for a token that cannot be sent in a header."""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a token is one or more printable ASCII characters without spaces")
+
+
+def usable_in_a_url(text: str) -> None:
+    """Raise `ValueError`, never naming it, for a secret that cannot end a URL."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{8,128}", text):
+        raise ValueError("a secret of a URL is 8 to 128 letters, digits, - and _")

@@ -1,0 +1,120 @@
+"""A provider as a declaration: who may speak, how a body is read, and a sample of one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any
+
+from adapters.providers.base import (
+    JSON,
+    Answer,
+    Ignored,
+    Outgoing,
+    Ping,
+    Provider,
+    Reason,
+    Refused,
+    Request,
+    Secret,
+    Told,
+    Translation,
+    Verdict,
+)
+from adapters.providers.configuration import Network, ProviderSettings
+from adapters.providers.reading import read_object
+from adapters.providers.verifying import Verifier
+from domain.payment import PaymentNotice
+
+Read = Callable[[JSON, Request], Told | Sequence[Told] | Ignored]
+Sample = Callable[[str, str, datetime], bytes]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of provider: the settings of its table, and how one is made from them.
+
+    `make` gets the name of the provider, its settings and its live secrets, the newest first.
+    A package offers one under the entry point group `order_ledger.providers`.
+    """
+
+    make: Callable[[str, Any, Sequence[Secret]], Provider]
+    settings: type[ProviderSettings] = ProviderSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A provider made of a verifier, a reader of bodies and a sample."""
+
+    name: str
+    store: str
+    verifier: Verifier
+    read: Read
+    sample: Sample
+    own_answer: Answer | None = None
+    takes_path: bool = False
+    addresses: Sequence[Network] = field(default=())
+    is_ping: Callable[[Request], bool] | None = None
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body is wanted to verify."""
+        return self.verifier.needs_body
+
+    def verify(self, request: Request) -> Verdict:
+        """Whether a live secret proves the sender, and it called from where it may."""
+        if self.addresses and not called_from(self.addresses, request.client):
+            return Refused(Reason.WRONG_ADDRESS, "the caller's address is none of the provider's")
+        if self.is_ping is not None and self.is_ping(request):
+            return Ping()
+        return self.verifier.verify(request)
+
+    def explain(self, request: Request, refused: Refused) -> Refused:
+        """The refusal after a closer look."""
+        return self.verifier.explain(request, refused)
+
+    def translate(self, request: Request, body_sha256: str) -> Translation:
+        """The notices in a body. Raises `Unreadable`."""
+        told = self.read(read_object(request.body), request)
+        if isinstance(told, Ignored):
+            return told
+        return notices_of(self, request, body_sha256, [told] if isinstance(told, Told) else told)
+
+    def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
+        """How the provider would send a body. Raises `CannotSign`."""
+        return self.verifier.sign(body, at, order_id)
+
+
+def notices_of(
+    provider: Provider, request: Request, body_sha256: str, told: Sequence[Told]
+) -> tuple[PaymentNotice, ...]:
+    """What was told, with what every notice of the delivery has."""
+    return tuple(
+        PaymentNotice(
+            store=provider.store,
+            provider=provider.name,
+            delivery_key=one.delivery_id or body_sha256,
+            order_id=one.order_id,
+            references=one.references,
+            status=one.status,
+            raw_status=one.raw_status,
+            amount=one.amount,
+            currency=one.currency,
+            payment=one.payment,
+            occurred_at=one.occurred_at,
+            received_at=request.received_at,
+            body_sha256=body_sha256,
+            body=request.body,
+        )
+        for one in told
+    )
+
+
+def called_from(addresses: Sequence[Network], client: str | None) -> bool:
+    """Whether an address is one of these, or in one of these networks."""
+    try:
+        address = ip_address(client or "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in addresses)
