@@ -29,7 +29,7 @@ from adapters.providers.fields import (
 )
 from adapters.providers.reading import Number
 from adapters.providers.signed import Declared, Kind, Read
-from adapters.providers.standard_webhooks import StandardSignature, delivery_id, usable_key
+from adapters.providers.standard_webhooks import StandardSignature, delivery_id, key_of
 from adapters.providers.verifying import (
     TOLERANCE_SECONDS,
     HmacHeader,
@@ -180,7 +180,7 @@ class StandardSettings(MappedSettings):
     def check_secret(cls, text: str) -> None:
         """`whsec_` and base64, or a public key `whpk_` and base64."""
         usable_token(text)
-        if not usable_key(text):
+        if key_of(text) is None:
             raise ValueError("a secret of Standard Webhooks is whsec_ (or whpk_) and base64")
 
 

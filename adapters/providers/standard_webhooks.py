@@ -39,10 +39,13 @@ PUBLIC_KEY_BYTES = 32
 _ID = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
-def usable_key(text: str) -> bool:
-    """Whether a secret is one of Standard Webhooks: `whsec_` or `whpk_` and base64."""
-    key = decoded(text.removeprefix("whpk_").removeprefix("whsec_"))
-    return bool(key) and (not text.startswith("whpk_") or len(key or b"") == PUBLIC_KEY_BYTES)
+def key_of(text: str) -> bytes | None:
+    """The key in a secret, `whsec_` or `whpk_` and base64 with or without padding; None where it
+    is none."""
+    encoded = text.removeprefix("whpk_").removeprefix("whsec_").rstrip("=")
+    key = decoded(encoded + "=" * (-len(encoded) % 4))
+    is_public = text.startswith("whpk_")
+    return None if not key or (is_public and len(key) != PUBLIC_KEY_BYTES) else key
 
 
 def delivery_id(headers: Headers) -> str | None:
@@ -84,7 +87,7 @@ class StandardSignature(SignedBody):
         self._public: list[tuple[PublicKey, Verified]] = []
         for secret in secrets:
             verified = Verified(secret.key_id)
-            key = decoded(secret.value.removeprefix("whpk_").removeprefix("whsec_"))
+            key = key_of(secret.value)
             assert key is not None, "the configuration checks keys"
             if secret.value.startswith("whpk_"):
                 self._public.append((PublicKey(key), verified))

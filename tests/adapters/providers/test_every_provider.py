@@ -83,9 +83,9 @@ def test_not_one_byte_of_the_body_can_be_changed(kind: str) -> None:
     provider = configured(kind)
     request = sample(kind, provider)
     for place in range(0, len(request.body), 7):
-        body = bytearray(request.body)
-        body[place] ^= 1
-        verdict = provider.verify(replace(request, body=bytes(body)))
+        changed = bytearray(request.body)
+        changed[place] ^= 1
+        verdict = provider.verify(replace(request, body=bytes(changed)))
         assert isinstance(verdict, Refused)
         assert verdict.reason is Reason.WRONG_SIGNATURE
     for body in (b"", request.body[:-1], request.body + b" "):
@@ -299,4 +299,4 @@ def test_whatever_the_headers_are_nobody_without_a_good_signature_is_let_in(
         assert set(proofs) <= {*headers, *kept}
     else:
         assert isinstance(verdict, Refused)
-        assert provider.explain(genuine, verdict)
+        assert provider.explain(genuine, verdict).detail
