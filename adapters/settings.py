@@ -8,6 +8,7 @@ from tomllib import TOMLDecodeError
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -115,7 +116,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
+        problems = [_explain(problem["loc"], _said(problem)) for problem in error.errors()]
     except SettingsError as error:
         named = ", ".join(_no_json()) or str(error)
         problems = [f"{named}: write it as JSON, a list as '[\"...\"]'"]
@@ -166,6 +167,16 @@ def _no_json() -> list[str]:
             except ValueError:
                 names.append(variable)
     return names
+
+
+def _said(problem: ErrorDetails) -> str:
+    """What is wrong, with what to do."""
+    match problem["type"]:
+        case "missing":
+            return "set it; it has no default"
+        case "extra_forbidden":
+            return "there is no such key here; correct it or take it out"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

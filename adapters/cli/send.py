@@ -177,7 +177,7 @@ def post(
 
 def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider":
     from adapters.providers import Secret, make_provider
-    from adapters.service import webhook_secrets
+    from adapters.service import webhook_credentials
 
     configured = settings.providers.get(provider)
     if configured is None:
@@ -195,7 +195,8 @@ def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider
             f"no token of {provider} is known here: run this where the server runs, "
             "or give the token with --token"
         )
-    return make_provider(provider, configured, webhook_secrets(settings, provider))
+    live = webhook_credentials(settings, provider).tokens
+    return make_provider(provider, configured, [Secret("live", secret) for secret in live])
 
 
 def _configured_url(settings: "Settings") -> str:

@@ -222,7 +222,7 @@ def test_a_colon_cannot_move_a_part_of_one_field_into_another() -> None:
         b'{"notificationItems":[{"NotificationRequestItem":{"success":{}}}]}',
         b'{"notificationItems":[{"NotificationRequestItem":{"amount":{"value":[]}}}]}',
         b'{"notificationItems":[' + b'{"NotificationRequestItem":{}},' * 1000 + b"{}]}",
-        b'{"notificationItems":[{"NotificationRequestItem":{"additionalData":{"hmacSignature":"\\ud800"}}}]}',
+        batch(item(additionalData={"hmacSignature": "\ud800"})).body,
     ],
     ids=range(11),
 )
