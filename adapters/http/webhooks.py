@@ -117,7 +117,7 @@ class WebhookEndpoint:
             if isinstance(verdict, Ping):
                 await _send(send, 200, b"text/plain", b"")
                 return
-            receipt = await self._record(provider, request)
+            receipt = await self._record(provider, request, verdict.key_id)
         except _Refused as refusal:
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
@@ -129,9 +129,9 @@ class WebhookEndpoint:
         else:
             await _send(send, 200, own.content_type.encode(), own.body)
 
-    async def _record(self, provider: Provider, request: Request) -> Receipt:
+    async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:
-            return await self._queue.submit(_translate(provider, request))
+            return await self._queue.submit(_translate(provider, request, key_id))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
         except Exception as error:
@@ -210,13 +210,13 @@ def _verify(provider: Provider, request: Request) -> Verified | Ping:
     return verdict
 
 
-def _translate(provider: Provider, request: Request) -> Delivery:
+def _translate(provider: Provider, request: Request, key_id: str) -> Delivery:
     body = request.body
     digest = hashlib.sha256(body).hexdigest()
     outcome, reason = Outcome.RECORDED, None
     notices: tuple[PaymentNotice, ...] = ()
     try:
-        told = provider.translate(request, digest)
+        told = provider.translate(request, digest, key_id)
         if isinstance(told, Ignored):
             outcome, reason = Outcome.IGNORED, told.reason
         else:
@@ -226,7 +226,10 @@ def _translate(provider: Provider, request: Request) -> Delivery:
     except Exception as error:  # a defect of ours must not cost the shop its payment news
         log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
         outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
-    return Delivery(provider.name, request.received_at, body, digest, notices, outcome, reason)
+    return Delivery(
+        provider.name, request.received_at, body, digest, notices, outcome, reason,
+        address=request.client, key_id=key_id,
+    )
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:

@@ -160,8 +160,9 @@ class Provider(Protocol):
     def explain(self, request: Request, refused: Refused) -> Refused:
         """The refusal again, after a closer and dearer look at what may have gone wrong."""
 
-    def translate(self, request: Request, body_sha256: str) -> Translation:
-        """The body in our words. Raises `Unreadable` for what it cannot read or attribute."""
+    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
+        """The body in our words; the key id is that of the verdict. Raises `Unreadable` for what it
+        cannot read or attribute."""
 
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How this provider would send a body at this time, for trying the endpoint out. The order

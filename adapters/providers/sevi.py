@@ -76,7 +76,7 @@ class Sevi:
         """Nothing more can be said of a token."""
         return refused
 
-    def translate(self, request: Request, body_sha256: str) -> Translation:
+    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
         """Read any of the documented shapes. Raises `Unreadable` for everything else."""
         told = _read(read_object(request.body))
         if isinstance(told, Ignored):
@@ -88,6 +88,7 @@ class Sevi:
             received_at=request.received_at,
             body_sha256=body_sha256,
             body=request.body,
+            key_id=key_id,
             **told,
         )
         return (notice,)

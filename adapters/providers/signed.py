@@ -73,41 +73,38 @@ class Declared:
         """The refusal after a closer look."""
         return self.verifier.explain(request, refused)
 
-    def translate(self, request: Request, body_sha256: str) -> Translation:
+    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
         """The notices in a body. Raises `Unreadable`."""
         told = self.read(read_object(request.body), request)
         if isinstance(told, Ignored):
             return told
-        return notices_of(self, request, body_sha256, [told] if isinstance(told, Told) else told)
+        each = [told] if isinstance(told, Told) else told
+        return tuple(self._notice(one, request, body_sha256, key_id) for one in each)
+
+    def _notice(
+        self, told: Told, request: Request, body_sha256: str, key_id: str | None
+    ) -> PaymentNotice:
+        return PaymentNotice(
+            store=self.store,
+            provider=self.name,
+            delivery_key=told.delivery_id or body_sha256,
+            order_id=told.order_id,
+            references=told.references,
+            status=told.status,
+            raw_status=told.raw_status,
+            amount=told.amount,
+            currency=told.currency,
+            payment=told.payment,
+            occurred_at=told.occurred_at,
+            received_at=request.received_at,
+            body_sha256=body_sha256,
+            body=request.body,
+            key_id=key_id,
+        )
 
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How the provider would send a body. Raises `CannotSign`."""
         return self.verifier.sign(body, at, order_id)
-
-
-def notices_of(
-    provider: Provider, request: Request, body_sha256: str, told: Sequence[Told]
-) -> tuple[PaymentNotice, ...]:
-    """What was told, with what every notice of the delivery has."""
-    return tuple(
-        PaymentNotice(
-            store=provider.store,
-            provider=provider.name,
-            delivery_key=one.delivery_id or body_sha256,
-            order_id=one.order_id,
-            references=one.references,
-            status=one.status,
-            raw_status=one.raw_status,
-            amount=one.amount,
-            currency=one.currency,
-            payment=one.payment,
-            occurred_at=one.occurred_at,
-            received_at=request.received_at,
-            body_sha256=body_sha256,
-            body=request.body,
-        )
-        for one in told
-    )
 
 
 def called_from(addresses: Sequence[Network], client: str | None) -> bool:

@@ -62,7 +62,7 @@ def _delivery(order_id: str) -> Delivery:
     body = _HEAD + order_id.encode() + _TAIL
     digest = hashlib.sha256(body).hexdigest()
     now = datetime.now(UTC)
-    told = _SEVI.translate(Request([], body, now), digest)
+    told = _SEVI.translate(Request([], body, now), digest, "key-0123456789ab")
     assert not isinstance(told, Ignored)
     return Delivery("sevi", now, body, digest, told)
 

@@ -78,7 +78,7 @@ class Shop:
         outcome, reason = Outcome.RECORDED, None
         notices: tuple[PaymentNotice, ...] = ()
         try:
-            told = sevi.translate(Request([], raw, now), digest)
+            told = sevi.translate(Request([], raw, now), digest, None)
             if isinstance(told, Ignored):
                 outcome, reason = Outcome.IGNORED, told.reason
             else:

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.providers import Secret, make_provider
 from adapters.providers.base import Outgoing
+from domain.order import PaymentReceived
 from domain.payment import Outcome
 from tests.adapters.http.local import LocalService, problem
 from tests.adapters.providers.tables import KINDS, NEEDS, secret_of
@@ -77,6 +78,17 @@ def test_the_old_secret_still_lets_in_and_a_strangers_does_not(
     recorded = len(shop.deliveries)
     assert problem(send(shop, kind, "stranger"), 401) == "the credentials are wrong or missing"
     assert len(shop.deliveries) == recorded
+
+
+@each_kind
+def test_the_event_tells_which_secret_verified(shop: LocalService, kind: str) -> None:
+    for which in ("new", "old"):
+        send(shop, kind, which, status="PENDING" if which == "new" else "PAID")
+    events = [one.event for one in shop.service.ledger.history("default/1001")]
+    new, old = (one.key_id for one in events if isinstance(one, PaymentReceived))
+    assert new == "this-year"
+    assert old is not None
+    assert old.startswith("key-")
 
 
 @each_kind

@@ -141,7 +141,7 @@ def as_request(told: Request | bytes) -> Request:
 def notices(provider: Provider, told: Request | bytes) -> Sequence[PaymentNotice]:
     """The notices of a delivery that has to hold some."""
     request = as_request(told)
-    translation = provider.translate(request, hashlib.sha256(request.body).hexdigest())
+    translation = provider.translate(request, hashlib.sha256(request.body).hexdigest(), "key")
     assert not isinstance(translation, Ignored), translation
     return translation
 
@@ -154,7 +154,7 @@ def notice(provider: Provider, told: Request | bytes) -> PaymentNotice:
 
 def ignored(provider: Provider, told: Request | bytes) -> str:
     """Why a delivery that has to be ignored is."""
-    translation = provider.translate(as_request(told), "digest")
+    translation = provider.translate(as_request(told), "digest", "key")
     assert isinstance(translation, Ignored), translation
     return translation.reason
 
@@ -162,5 +162,5 @@ def ignored(provider: Provider, told: Request | bytes) -> str:
 def unreadable(provider: Provider, told: Request | bytes) -> str:
     """What is wrong with a body that has to be unreadable."""
     with pytest.raises(Unreadable) as caught:
-        provider.translate(as_request(told), "digest")
+        provider.translate(as_request(told), "digest", "key")
     return str(caught.value)

@@ -46,6 +46,7 @@ def test_what_it_signs_it_lets_in_and_reads(kind: str) -> None:
     told = notice(provider, request)
     assert (told.order_id, told.status) == ("1001", PaymentStatus.PAID)
     assert (told.provider, told.store, told.received_at) == (kind, "default", NOON)
+    assert told.key_id == "key"
 
 
 @each_kind
@@ -236,7 +237,7 @@ def test_whatever_an_authentic_body_says_it_is_read_ignored_or_unreadable(
         data = mutate(data, path, value)
     body = json.dumps(data).encode()
     try:
-        told = provider.translate(Request([], body, NOON, query=b"order_id=1001"), "digest")
+        told = provider.translate(Request([], body, NOON, query=b"order_id=1001"), "digest", "key")
     except Unreadable:
         return
     if isinstance(told, Ignored):
@@ -264,7 +265,7 @@ def test_whatever_the_bytes_are_nothing_breaks(
     if isinstance(verdict, Refused):
         assert provider.explain(request, verdict).detail
     with suppress(Unreadable):
-        provider.translate(request, "digest")
+        provider.translate(request, "digest", "key")
 
 
 NAMES = st.sampled_from(

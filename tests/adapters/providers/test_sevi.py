@@ -302,7 +302,7 @@ def test_an_order_id_as_number_and_as_text_is_one_id() -> None:
 def test_the_name_and_the_store_are_the_configured_ones() -> None:
     body = bare()
     sevi = Sevi("sevi-uganda", "uganda", [Secret("key", "t")])
-    told = sevi.translate(Request([], body, RECEIVED_AT), "digest")
+    told = sevi.translate(Request([], body, RECEIVED_AT), "digest", None)
     assert not isinstance(told, Ignored)
     (notice,) = told
     assert (notice.provider, notice.store, notice.delivery_key) == (

@@ -183,4 +183,4 @@ def test_without_the_package_the_kind_is_unknown() -> None:
 def test_a_body_that_is_no_object_is_unreadable_to_every_kind() -> None:
     for kind in KINDS:
         with pytest.raises(Unreadable):
-            configured(kind).translate(Request([], b"[]", NOON), "digest")
+            configured(kind).translate(Request([], b"[]", NOON), "digest", None)

@@ -19,7 +19,8 @@ SEVI = Sevi("sevi", "default", [Secret("key", "a-token")])
 
 def translate(body: bytes) -> Translation:
     """What Sevi's adapter makes of a body."""
-    return SEVI.translate(Request([], body, RECEIVED_AT), hashlib.sha256(body).hexdigest())
+    digest = hashlib.sha256(body).hexdigest()
+    return SEVI.translate(Request([], body, RECEIVED_AT), digest, "key")
 
 
 def noticed(body: bytes) -> PaymentNotice:
@@ -57,6 +58,7 @@ def expected(body: bytes, **told: Any) -> PaymentNotice:
         "received_at": RECEIVED_AT,
         "body_sha256": digest,
         "body": body,
+        "key_id": "key",
     }
     return PaymentNotice(**fields | told)
 
