@@ -76,7 +76,8 @@ class ProviderSettings(BaseModel):
     @classmethod
     def check_secret(cls, text: str) -> None:
         """Raise `ValueError` for a secret that this kind cannot use, never naming it."""
-        usable_token(text)
+        if not text or text != text.strip():
+            raise ValueError("a secret is one or more characters without blanks around them")
 
 
 def usable_token(text: str) -> None:

@@ -166,6 +166,8 @@ class CustomSettings(MappedSettings):
                 StandardSettings.check_secret(text)
             elif self.verify.scheme == "secret-path":
                 usable_in_a_url(text)
+            elif self.verify.scheme == "token":
+                usable_token(text)
             elif self.verify.scheme == "hmac" and not _key(self.verify.key, text):
                 raise ValueError(f"secrets: a secret is not written in {self.verify.key}")
         return self

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
-from adapters.providers.configuration import ProviderSettings
+from adapters.providers.configuration import ProviderSettings, usable_token
 from adapters.providers.fields import (
     child,
     major,
@@ -144,7 +144,16 @@ class FlutterwaveSettings(ProviderSettings):
     makes_secret = True
 
 
-def make_v3(name: str, settings: FlutterwaveSettings, secrets: Sequence[Secret]) -> Declared:
+class FlutterwaveV3Settings(FlutterwaveSettings):
+    """The secret hash itself is sent."""
+
+    @classmethod
+    def check_secret(cls, text: str) -> None:
+        """What can be sent in a header as it is."""
+        usable_token(text)
+
+
+def make_v3(name: str, settings: FlutterwaveV3Settings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table of v3 configures."""
     return Declared(
         name=name,
@@ -168,5 +177,5 @@ def make_v4(name: str, settings: FlutterwaveSettings, secrets: Sequence[Secret])
     )
 
 
-FLUTTERWAVE_V3 = Kind(make_v3, FlutterwaveSettings)
+FLUTTERWAVE_V3 = Kind(make_v3, FlutterwaveV3Settings)
 FLUTTERWAVE_V4 = Kind(make_v4, FlutterwaveSettings)

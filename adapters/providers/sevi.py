@@ -23,7 +23,7 @@ from adapters.providers.base import (
     Unreadable,
     Verdict,
 )
-from adapters.providers.configuration import Network, ProviderSettings
+from adapters.providers.configuration import Network, ProviderSettings, usable_token
 from adapters.providers.reading import (
     amount_at,
     currency_at,
@@ -109,6 +109,11 @@ class SeviSettings(ProviderSettings):
     """The shop invents the token and enters it at Sevi."""
 
     makes_secret = True
+
+    @classmethod
+    def check_secret(cls, text: str) -> None:
+        """What can be sent in a header as it is."""
+        usable_token(text)
 
 
 def make_sevi(name: str, settings: SeviSettings, secrets: Sequence[Secret]) -> Sevi:

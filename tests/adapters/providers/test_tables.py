@@ -1,6 +1,8 @@
 """`[providers.NAME]` tables: their secrets and those secrets' ids, and kinds from elsewhere."""
 
+import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from adapters.providers import KINDS, Request, Unreadable, Verified
 from adapters.service import providers, webhook_credentials, webhook_secrets
 from adapters.settings import ConfigurationError, Settings, load_settings
+from domain.payment import PaymentStatus
 from tests.adapters.providers.tables import NOON, configured, notice, sample
 
 
@@ -113,38 +116,9 @@ def test_a_wrong_table_is_told_with_its_key(text: str, named: str) -> None:
 # ----------------------------------------------------------------------- kinds of other packages
 
 
-PACKAGE = """
-from adapters.providers import Declared, Kind, ProviderSettings, Told
-from adapters.providers.verifying import HmacHeader, HmacScheme
-from domain.payment import PaymentStatus
-
-
-class Settings(ProviderSettings):
-    found_in = "the chief's drawer"
-
-    branch: str
-
-
-def make(name, settings, secrets):
-    def read(data, request):
-        status = PaymentStatus.PAID if data["ok"] == "yes" else PaymentStatus.UNRECOGNIZED
-        return Told(order_id=f"{settings.branch}-{data['n']}", status=status, raw_status=data["ok"])
-
-    def sample(order_id, status, at):
-        return b'{"n":"1","ok":"yes"}'
-
-    return Declared(
-        name=name,
-        store=settings.store,
-        verifier=HmacHeader(secrets, HmacScheme(headers=("X-Ours",))),
-        read=read,
-        sample=sample,
-    )
-
-
-OURS = Kind(make, Settings)
-NOTHING = 17
-"""
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "providers.md").read_text()
+TABLES = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+(PACKAGE,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 @pytest.fixture
@@ -153,7 +127,7 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = folder / "site"
     about = site / "shop_provider-1.0.dist-info"
     about.mkdir(parents=True)
-    (site / "shop_provider.py").write_text(PACKAGE)
+    (site / "shop_provider.py").write_text(f"{PACKAGE}\nNOTHING = 17\n")
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-provider\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(
         "[order_ledger.providers]\nours = shop_provider:OURS\nnothing = shop_provider:NOTHING\n"
@@ -165,10 +139,30 @@ def test_a_package_can_offer_a_kind(package: None) -> None:
     told = problem('[providers.ours]\nsecrets = ["s"]')
     assert "providers.ours.branch" in told
     assert "the chief's drawer" in problem('[providers.ours]\nbranch = "b"')
-    ours = providers(settings('[providers.ours]\nsecrets = ["s"]\nbranch = "nairobi"'))["ours"]
+    (table,) = [table for table in TABLES if "[providers.ours]" in table]
+    ours = providers(settings(table))["ours"]
     request = sample("ours", ours)
     assert isinstance(ours.verify(request), Verified)
     assert notice(ours, request).order_id == "nairobi-1"
+
+
+@pytest.mark.parametrize("table", TABLES, ids=range(len(TABLES)))
+def test_each_table_of_the_document_configures_a_provider_that_works(
+    package: None, table: str
+) -> None:
+    ((name, provider),) = providers(settings(table)).items()
+    request = replace(sample(name, provider), client="52.31.139.75")
+    if "196.201" in table:
+        request = replace(request, client="196.201.214.200")
+    assert isinstance(provider.verify(request), Verified)
+    told = notice(provider, request)
+    assert (told.provider, told.status) == (name, PaymentStatus.PAID)
+
+
+def test_the_document_has_a_section_for_every_kind() -> None:
+    kinds = [kind for kind in KINDS if kind not in ("sevi", "flutterwave-v3")]
+    missing = [k for k in kinds if not re.search(rf'providers\.{k}\]|kind = "{k}"', DOCUMENT)]
+    assert missing == []
 
 
 def test_what_a_package_offers_has_to_be_a_kind(package: None) -> None:
