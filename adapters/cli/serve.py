@@ -103,13 +103,12 @@ def _welcome(settings: Settings, url: str) -> str:
     lines = ["", f"order-ledger listens on {url}, ledger {shown(settings.database_url)}", ""]
     senders = providers(settings)
     for name, sender in senders.items():
-        lines.append(f"  webhook URL for {name}:  {url}/webhooks/{name}")
         made = webhook_credentials(settings, name)
-        if made.made_here:
-            use = "end the URL with it" if sender.takes_path else "enter it there"
-            lines.append(f"  its webhook token:    {made.tokens[0]}   (made here; {use})")
-        elif sender.takes_path:
-            lines[-1] += "/YOUR-SECRET"
+        secret = made.tokens[0] if made.made_here else "YOUR-SECRET"
+        end = f"/{secret}" if sender.takes_path else ""
+        lines.append(f"  webhook URL for {name}:  {url}/webhooks/{name}{end}")
+        if made.made_here and not sender.takes_path:
+            lines.append(f"  its webhook token:    {secret}   (made here; enter it there)")
     api = api_credentials(settings)
     if api.made_here:
         lines.append(f"  query API token:      {api.tokens[0]}   (made here)")

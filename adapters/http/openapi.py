@@ -14,7 +14,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "the provider's webhook token, bare or as Bearer",
+        "description": "a token, bare or as Bearer; who signs bodies does so in other headers",
     }
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path, operations in document["paths"].items():

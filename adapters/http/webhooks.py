@@ -185,7 +185,8 @@ async def receive_webhook(provider: str) -> None:
     """Take in a provider's webhook; the answer comes after the commit.
 
     Everything authentic is answered 200, also what repeats or cannot be read: then the sender
-    has no reason to send again. `outcome` is one of recorded, duplicate, stale, conflict,
+    has no reason to send again. A provider that signs nothing has a secret at the end of its URL:
+    `/webhooks/{provider}/{secret}`. `outcome` is one of recorded, duplicate, stale, conflict,
     ignored, quarantined. Whatever is not 200 was not taken and may be sent again.
     """
     raise NotImplementedError(f"WebhookEndpoint answers for {provider}")

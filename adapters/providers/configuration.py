@@ -88,5 +88,5 @@ def usable_token(text: str) -> None:
 
 def usable_in_a_url(text: str) -> None:
     """Raise `ValueError`, never naming it, for a secret that cannot end a URL."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]{8,128}", text):
-        raise ValueError("a secret of a URL is 8 to 128 letters, digits, - and _")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", text):
+        raise ValueError("a secret of a URL is 1 to 128 letters, digits, - and _; make it long")

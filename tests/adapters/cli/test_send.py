@@ -1,11 +1,13 @@
 """Someone who sets the webhook up tries it out against a running server."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.cli.shops import CommandLine
+from tests.adapters.providers.tables import KINDS, NEEDS, secret_of
 from tests.servers import RunningServer
 
 NOWHERE = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
@@ -101,3 +103,36 @@ def test_what_cannot_be_sent_is_wrong_usage(
     ran = order_ledger("send", "--url", NOWHERE, *args)
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.complaint
+
+
+def test_every_kind_of_provider_can_be_sent(
+    tmp_path: Path, order_ledger: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = {k: {**NEEDS[k], "kind": k, "secrets": [secret_of(k, "new")]} for k in KINDS}
+    monkeypatch.setenv("ORDER_LEDGER_PROVIDERS", json.dumps(tables))
+    server = RunningServer(tmp_path)
+    try:
+        for kind in KINDS:
+            ran = order_ledger("send", kind, "--url", server.url, "--order-id", f"of-{kind}")
+            assert ran.code == 0, ran.complaint
+            assert ran.out.startswith("200")
+            shown = order_ledger("orders", "show", f"of-{kind}", "--json")
+            assert json.loads(shown.out)["status"] == "DELIVERED"
+        body = b'{"Body":{"stkCallback":{"ResultCode":1032}}}'
+        args = ("--url", server.url, "--file", "-", "--order-id", "77")
+        assert order_ledger("send", "mpesa", *args, stdin=body).code == 0
+        shown = order_ledger("orders", "show", "77", "--json")
+        assert json.loads(shown.out)["status"] == "PAYMENT_FAILED"
+    finally:
+        server.stop()
+
+
+def test_what_can_only_verify_says_so(
+    order_ledger: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = "whpk_" + base64.b64encode(bytes(32)).decode()
+    table = {**NEEDS["standard-webhooks"], "kind": "standard-webhooks", "secrets": [public]}
+    monkeypatch.setenv("ORDER_LEDGER_PROVIDERS", json.dumps({"hooks": table}))
+    ran = order_ledger("send", "hooks", "--url", NOWHERE)
+    assert ran.code == 1
+    assert "whsec_" in ran.complaint
