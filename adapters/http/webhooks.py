@@ -228,8 +228,16 @@ def _translate(provider: Provider, request: Request, key_id: str) -> Delivery:
         log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
         outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
     return Delivery(
-        provider.name, request.received_at, body, digest, notices, outcome, reason,
-        address=request.client, key_id=key_id,
+        provider.name,
+        request.received_at,
+        body,
+        digest,
+        notices,
+        outcome,
+        reason,
+        address=request.client,
+        key_id=key_id,
+        context=provider.context(request),
     )
 
 

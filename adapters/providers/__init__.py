@@ -11,6 +11,7 @@ from adapters.providers.base import (
     Told,
     Unreadable,
     Verified,
+    replayed,
 )
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.registry import KINDS, UnknownKind, kind_of, make_provider
@@ -34,4 +35,5 @@ __all__ = [
     "Verified",
     "kind_of",
     "make_provider",
+    "replayed",
 ]

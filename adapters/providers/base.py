@@ -1,5 +1,6 @@
 """What the webhook endpoint asks of a provider, and the answers it may get."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -127,6 +128,17 @@ class Told:
 Translation = tuple[PaymentNotice, ...] | Ignored
 
 
+def replayed(body: bytes, context: str | None, received_at: datetime) -> Request:
+    """A delivery of which body and context were kept, to be translated again."""
+    kept = json.loads(context) if context else {}
+    return Request(
+        headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in kept.get("headers", ())],
+        body=body,
+        received_at=received_at,
+        query=kept.get("query", "").encode("latin-1"),
+    )
+
+
 class CannotSign(Exception):
     """What is configured can only verify. The message says what signing would need."""
 
@@ -163,6 +175,10 @@ class Provider(Protocol):
     def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
         """The body in our words; the key id is that of the verdict. Raises `Unreadable` for what it
         cannot read or attribute."""
+
+    def context(self, request: Request) -> str | None:
+        """What besides the body `translate` reads, as JSON that holds no secret; `replayed` makes a
+        request of it again. None where the body says all."""
 
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How this provider would send a body at this time, for trying the endpoint out. The order

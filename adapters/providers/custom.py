@@ -29,7 +29,12 @@ from adapters.providers.fields import (
 )
 from adapters.providers.reading import Number
 from adapters.providers.signed import Declared, Kind, Read
-from adapters.providers.standard_webhooks import StandardSignature, delivery_id, key_of
+from adapters.providers.standard_webhooks import (
+    ID_HEADERS,
+    StandardSignature,
+    delivery_id,
+    key_of,
+)
 from adapters.providers.verifying import (
     TOLERANCE_SECONDS,
     HmacHeader,
@@ -345,6 +350,7 @@ def make_custom(name: str, settings: CustomSettings, secrets: Sequence[Secret]) 
         read=reader(settings, signs_ids=is_standard),
         sample=sampler(settings),
         takes_path=settings.verify.scheme == "secret-path",
+        reads_headers=ID_HEADERS if is_standard else frozenset(),
         addresses=settings.addresses,
     )
 
@@ -357,6 +363,7 @@ def make_standard(name: str, settings: StandardSettings, secrets: Sequence[Secre
         verifier=StandardSignature(secrets),
         read=reader(settings, signs_ids=True),
         sample=sampler(settings),
+        reads_headers=ID_HEADERS,
         addresses=settings.addresses,
     )
 

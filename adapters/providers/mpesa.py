@@ -178,6 +178,7 @@ def make_mpesa(name: str, settings: MpesaSettings, secrets: Sequence[Secret]) ->
         sample=sample,
         own_answer=ACCEPTED,
         takes_path=True,
+        reads_query=True,
         addresses=settings.addresses,
     )
 

@@ -93,6 +93,10 @@ class Sevi:
         )
         return (notice,)
 
+    def context(self, request: Request) -> str | None:
+        """The body says all."""
+        return None
+
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """The Authorization header that Sevi would send."""
         return self._verifier.sign(body, at, order_id)

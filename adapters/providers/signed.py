@@ -1,5 +1,6 @@
 """A provider as a declaration: who may speak, how a body is read, and a sample of one."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,8 @@ from adapters.providers.configuration import Network, ProviderSettings
 from adapters.providers.reading import read_object
 from adapters.providers.verifying import Verifier
 from domain.payment import PaymentNotice
+
+CONTEXT_BYTES_MAX = 2049  # one more than a reader takes, so that too long stays too long
 
 Read = Callable[[JSON, Request], Told | Sequence[Told] | Ignored]
 Sample = Callable[[str, str, datetime], bytes]
@@ -54,6 +57,8 @@ class Declared:
     own_answer: Answer | None = None
     takes_path: bool = False
     addresses: Sequence[Network] = field(default=())
+    reads_query: bool = False
+    reads_headers: frozenset[bytes] = frozenset()
     is_ping: Callable[[Request], bool] | None = None
 
     @property
@@ -101,6 +106,20 @@ class Declared:
             body=request.body,
             key_id=key_id,
         )
+
+    def context(self, request: Request) -> str | None:
+        """The query and the headers that the reader looks at, where it looks at any."""
+        kept: JSON = {}
+        if self.reads_query and request.query:
+            kept["query"] = request.query[:CONTEXT_BYTES_MAX].decode("latin-1")
+        headers = [
+            (name.decode("latin-1"), value[:CONTEXT_BYTES_MAX].decode("latin-1"))
+            for name, value in request.headers
+            if name in self.reads_headers
+        ]
+        if headers:
+            kept["headers"] = headers
+        return json.dumps(kept) if kept else None
 
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How the provider would send a body. Raises `CannotSign`."""

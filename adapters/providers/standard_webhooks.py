@@ -35,6 +35,7 @@ from adapters.providers.verifying import (
 )
 
 FAMILIES = ("webhook", "svix")
+ID_HEADERS = frozenset(f"{family}-id".encode() for family in FAMILIES)
 PUBLIC_KEY_BYTES = 32
 _ID = re.compile(rb"[\x21-\x7e]{1,255}")
 

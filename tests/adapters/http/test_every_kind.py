@@ -121,6 +121,12 @@ def test_a_push_without_an_order_is_quarantined_and_answered_all_the_same(
     assert shop.kept_body(row) == body
 
 
+def test_what_a_push_said_besides_its_body_is_kept_with_it(shop: LocalService) -> None:
+    send(shop, "mpesa", status="gone_fishing")
+    (row,) = shop.deliveries
+    assert json.loads(str(row.context)) == {"query": "order_id=1001"}
+
+
 @pytest.mark.parametrize("path", ["mpesa", "mpesa/", "mpesa/wrong-secret", "mpesa//x"])
 def test_without_the_secret_in_the_url_nobody_is_let_in(shop: LocalService, path: str) -> None:
     body, _ = outgoing(shop, "mpesa")
@@ -137,6 +143,40 @@ def test_woocommerces_greeting_is_answered_and_not_recorded(shop: LocalService) 
     response = shop.run(shop.post(b"webhook_id=3", "woocommerce", headers={}))
     assert (response.status_code, response.content) == (200, b"")
     assert shop.deliveries == []
+
+
+def test_a_batch_is_recorded_whole_and_answered_once(shop: LocalService) -> None:
+    response = post_items(shop, ("1001", "PAID"), ("1002", "FAILED"), ("1003", "PAID"))
+    assert response.text == "[accepted]"
+    (row,) = shop.deliveries
+    assert (row.outcome, row.stream, row.key_id) == (Outcome.RECORDED, None, "this-year")
+    shop.settle()
+    told = {n: shop.json(f"/orders/{n}")["status"] for n in ("1001", "1002", "1003")}
+    assert told == {"1001": "DELIVERED", "1002": "PAYMENT_FAILED", "1003": "DELIVERED"}
+
+
+def test_a_batch_of_which_one_item_cannot_be_attributed_is_quarantined_whole(
+    shop: LocalService,
+) -> None:
+    assert post_items(shop, ("1001", "PAID"), ("", "PAID")).text == "[accepted]"
+    (row,) = shop.deliveries
+    assert row.outcome is Outcome.QUARANTINED
+    shop.settle()
+    assert shop.get("/orders/1001").status_code == 404
+
+
+def post_items(shop: LocalService, *told: tuple[str, str]) -> httpx.Response:
+    """A batch of Adyen's with an item for each order and status."""
+    sender = make_provider(
+        "adyen",
+        shop.service.settings.providers["adyen"],
+        [Secret("sender", secret_of("adyen", "new"))],
+    )
+    now = datetime.now(UTC)
+    samples = [json.loads(sender.sample(*one, now)) for one in told]
+    items = [item for sample in samples for item in sample["notificationItems"]]
+    body = json.dumps({"live": "false", "notificationItems": items}).encode()
+    return shop.run(shop.post(body, "adyen", headers={}))
 
 
 def test_a_batch_with_one_forged_item_is_refused_whole(shop: LocalService) -> None:

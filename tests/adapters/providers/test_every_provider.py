@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.providers import KINDS as REGISTERED
-from adapters.providers import Ignored, Ping, Refused, Request, Unreadable, Verified
+from adapters.providers import Ignored, Ping, Refused, Request, Unreadable, Verified, replayed
 from adapters.providers.base import Reason
 from domain.payment import PaymentStatus
 from tests.adapters.providers.tables import (
@@ -137,6 +137,15 @@ def test_a_word_that_nobody_knows_is_unrecognized_and_kept(kind: str) -> None:
     told = notice(provider, sample(kind, provider, "1001", "gone_fishing"))
     assert told.status is PaymentStatus.UNRECOGNIZED
     assert "gone_fishing" in told.raw_status
+
+
+@each_kind
+def test_what_is_kept_of_a_delivery_is_enough_to_read_it_again(kind: str) -> None:
+    provider = configured(kind)
+    request = sample(kind, provider)
+    again = replayed(request.body, provider.context(request), NOON)
+    assert notice(provider, again) == notice(provider, request)
+    assert "invented-secret" not in str(provider.context(request))
 
 
 # ------------------------------------------------------------------------------- why it is refused
