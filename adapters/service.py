@@ -9,6 +9,7 @@ from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
+from adapters.storage.access import OperatorLog, TokenStore
 from adapters.storage.opening import open_storage
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
@@ -35,6 +36,8 @@ class Service:
         self.views = self._storage.views
         self.queries = Queries(self.ledger, self.views)
         self.source = EventSource(self._storage.events)
+        self.operators = OperatorLog(self._storage.access)
+        self.tokens = TokenStore(self._storage.access, self.operators)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
 
     def close(self) -> None:

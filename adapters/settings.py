@@ -3,6 +3,7 @@
 import json
 import os
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
@@ -54,6 +55,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
     api_tokens: tuple[SecretStr, ...] = Field(
         (), description="bearer tokens of the query API; without any, one is made and kept"
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="networks whose X-Forwarded-For is believed, such as 127.0.0.1/32"
     )
     body_bytes_max: int = Field(
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="larger webhook bodies are refused"
@@ -159,7 +163,7 @@ def _no_json() -> list[str]:
     names = []
     for variable, value in os.environ.items():
         listed = variable.endswith(("PROVIDERS", "TOKENS", "SECRETS"))
-        if variable == f"{PREFIX}API_TOKENS" or (
+        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (
             variable.startswith(f"{PREFIX}PROVIDERS") and listed
         ):
             try:

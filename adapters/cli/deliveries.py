@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AsJson, Limit, ending, group, number
+from adapters.cli.options import AsJson, Before, Limit, ending, group, number
 from adapters.cli.output import (
     Failed,
     exact_time,
@@ -35,10 +35,6 @@ quarantine = group(
     ending("quarantine list", "quarantine show 7", "quarantine show 7 --raw > body.json"),
 )
 
-Before = Annotated[
-    int | None,
-    typer.Option(metavar="ID", parser=number, help="Go on where an earlier list ended."),
-]
 DeliveryId = Annotated[
     int, typer.Argument(metavar="ID", parser=number, help="The number that a list shows.")
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli import database, deliveries, orders, payments
+from adapters.cli import database, deliveries, operators, orders, payments, tokens
 from adapters.cli.demo import demo
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
@@ -100,6 +100,8 @@ app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(deliveries.quarantine, name="quarantine")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(operators.app, name="operators")
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

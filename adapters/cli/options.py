@@ -67,6 +67,10 @@ AsJson = Annotated[
 Limit = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="Show at most so many.")
 ]
+Before = Annotated[
+    int | None,
+    typer.Option(metavar="ID", parser=number, help="Go on where an earlier list ended."),
+]
 OrderName = Annotated[
     str,
     typer.Argument(

@@ -5,14 +5,15 @@ import re
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.exceptions import HTTPException
 
+from adapters.access.roles import Caller, Role
 from adapters.exports import FORMATS
+from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.queries import (
     PAGE_SIZE_MAX,
@@ -25,7 +26,6 @@ from adapters.queries import (
     PaymentPage,
     Queries,
 )
-from adapters.secrets import Tokens
 from adapters.storage.log import PARTITION
 from domain.log import Position
 from domain.order import OrderStatus
@@ -70,32 +70,25 @@ Responses = dict[int | str, dict[str, Any]]
 Found = TypeVar("Found")
 
 
-def query_router(queries: Queries, tokens: Tokens) -> APIRouter:
-    """The routes of the query API, closed to whoever has no token."""
-    bearer = HTTPBearer(auto_error=False, description="one of the API tokens")
+def query_router(queries: Queries, door: Door) -> APIRouter:
+    """The routes of the query API, for tokens with the role auditor.
 
-    def authorize(
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-    ) -> None:
-        if credentials is None or not tokens.match(credentials.credentials.encode()):
-            detail = "a bearer token of the query API is wanted"
-            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
-
-    router = APIRouter(
-        dependencies=[Depends(authorize)],
-        tags=["queries"],
-        responses={status: {} for status in (401, 422, 503)},
-    )
-    _add_order_routes(router, queries)
-    _add_payment_routes(router, queries)
+    A caller of one store has it put into every question. An order that is asked for without a
+    store is the caller's, or `default`'s.
+    """
+    auditor = door.require(Role.AUDITOR)
+    router = APIRouter(tags=["queries"], responses={status: {} for status in (401, 403, 422, 503)})
+    _add_order_routes(router, queries, auditor)
+    _add_payment_routes(router, queries, auditor)
     return router
 
 
-def _add_order_routes(router: APIRouter, queries: Queries) -> None:
+def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
     not_found: Responses = {404: {}, 409: {}}
 
     @router.get("/orders")
     async def list_orders(
+        caller: Annotated[Caller, auditor],
         status: OrderStatus | None = None,
         review: Literal["open"] | None = None,
         reference: Text | None = None,
@@ -107,7 +100,7 @@ def _add_order_routes(router: APIRouter, queries: Queries) -> None:
         try:
             return await run_in_threadpool(
                 queries.orders,
-                store=store,
+                store=store_of_list(caller, store),
                 status=status.value if status else None,
                 review_open=review == "open",
                 reference=reference,
@@ -119,21 +112,22 @@ def _add_order_routes(router: APIRouter, queries: Queries) -> None:
 
     @router.get("/orders/{order_id:path}/history", responses=not_found)
     async def order_history(
-        order_id: str, store: Text = "default", min_position: PositionText | None = None
+        caller: Annotated[Caller, auditor],
+        order_id: str,
+        store: Text | None = None,
+        min_position: PositionText | None = None,
     ) -> HistoryView:
         """Every event of an order, oldest first."""
+        store = store_of_order(caller, store)
         await _wait_for(queries, AUDIT_HISTORY.name, min_position)
         found = await _find(queries, store, order_id, min_position)
-        history = await run_in_threadpool(queries.history, store, found)
-        if history is None:  # the order's row came first
-            await _wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
-            history = await run_in_threadpool(queries.history, store, found)
-        return _found(history)
+        return await _history(queries, store, found)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
     async def show_order(
+        caller: Annotated[Caller, auditor],
         order_id: str,
-        store: Text = "default",
+        store: Text | None = None,
         min_position: PositionText | None = None,
         as_of: Instant | None = None,
     ) -> OrderView:
@@ -142,17 +136,19 @@ def _add_order_routes(router: APIRouter, queries: Queries) -> None:
         `min_position` waits until the read model has come that far; `as_of` shows what the ledger
         knew at an instant of recording.
         """
+        store = store_of_order(caller, store)
         found = await _find(queries, store, order_id, min_position)
         if as_of is None:
             return _found(await run_in_threadpool(queries.order, store, found))
         return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
 
 
-def _add_payment_routes(router: APIRouter, queries: Queries) -> None:
+def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
     streams: Responses = {200: {"content": {"text/csv": {}, "application/jsonl": {}}}}
 
     @router.get("/payments", response_model=PaymentPage, responses=streams)
     async def list_payments(
+        caller: Annotated[Caller, auditor],
         since: Annotated[Instant | None, Query(alias="from")] = None,
         until: Annotated[Instant | None, Query(alias="to")] = None,
         status: PaymentStatus | None = None,
@@ -173,7 +169,7 @@ def _add_payment_routes(router: APIRouter, queries: Queries) -> None:
             status=status.value if status else None,
             provider=provider,
             order_id=order_id,
-            store=store,
+            store=store_of_list(caller, store),
         )
         try:
             if form == "json":
@@ -199,6 +195,14 @@ async def _find(queries: Queries, store: str, name: str, min_position: str | Non
     return _found(found)
 
 
+async def _history(queries: Queries, store: str, order_id: str) -> HistoryView:
+    history = await run_in_threadpool(queries.history, store, order_id)
+    if history is None:  # the order's row came first
+        await _wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
+        history = await run_in_threadpool(queries.history, store, order_id)
+    return _found(history)
+
+
 async def _wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
     if min_position is None:
         return
@@ -216,5 +220,5 @@ async def _wait_for(queries: Queries, projection: str, min_position: str | None)
 
 def _found(value: Found | None) -> Found:
     if value is None:
-        raise HTTPException(404, "no order has this id or reference in this store")
+        raise HTTPException(404, NO_ORDER)
     return value

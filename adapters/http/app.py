@@ -15,11 +15,15 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from adapters import collector
+from adapters.access.doorkeeper import Doorkeeper
 from adapters.group_commit import GroupCommit
 from adapters.http import problems
+from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
 from adapters.http.openapi import complete
+from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
@@ -40,17 +44,16 @@ class LedgerApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and CONTROL.search(scope["path"]):
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif CONTROL.search(scope["path"]):
             # No id has one, and a path that ends with one would match as if it were not there.
-            await problem_response(404, "nothing has such a name")(scope, receive, send)
-        elif (
-            scope["type"] == "http"
-            and scope["path"].startswith(WEBHOOKS)
-            and scope["method"] == "POST"
-        ):
+            problem = problem_response(404, "nothing has such a name")
+            await problem(scope, receive, with_security_headers(send))
+        elif scope["path"].startswith(WEBHOOKS) and scope["method"] == "POST":
             await self.webhook_endpoint(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, with_security_headers(send))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -99,12 +102,14 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    tokens = api_tokens(service.settings)
+    doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
+    door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
         providers(service.settings), queue, service.settings.body_bytes_max
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
-    app.include_router(query_router(service.queries, tokens))
-    app.include_router(health_router(service, keeper, tokens))
+    app.include_router(query_router(service.queries, door))
+    app.include_router(operator_router(service.operators, door))
+    app.include_router(health_router(service, keeper, door))
     problems.install(app)
     return app

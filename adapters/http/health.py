@@ -1,21 +1,19 @@
 """Health checks: alive, and ready to take deliveries."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from adapters.http.access import Credentials, Door
 from adapters.keepers import Keeper
-from adapters.secrets import Tokens
 from adapters.service import PROJECTIONS, Service
 from adapters.storage.log import StorageUnavailable
 
 
-def health_router(service: Service, keeper: Keeper, tokens: Tokens) -> APIRouter:
-    """The routes of the health checks. Details are for holders of an API token."""
+def health_router(service: Service, keeper: Keeper, door: Door) -> APIRouter:
+    """The routes of the health checks. Details are for auditors of every store."""
     router = APIRouter(prefix="/health", tags=["health"])
-    bearer = HTTPBearer(auto_error=False)
 
     @router.get("/live")
     async def live() -> dict[str, str]:
@@ -24,8 +22,7 @@ def health_router(service: Service, keeper: Keeper, tokens: Tokens) -> APIRouter
 
     @router.get("/ready")
     async def ready(
-        response: Response,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+        request: Request, response: Response, credentials: Credentials
     ) -> dict[str, Any]:
         """The database answers and the read models are kept; else 503."""
         try:
@@ -36,7 +33,7 @@ def health_router(service: Service, keeper: Keeper, tokens: Tokens) -> APIRouter
         if not is_ready:
             response.status_code = 503
         status = {"status": "ok" if is_ready else "unavailable"}
-        may_see = credentials is not None and tokens.match(credentials.credentials.encode())
+        may_see = await door.may_see(request, credentials)
         return status | ({"details": details} if may_see else {})
 
     return router

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from eventsourcing.persistence import OperationalError
 
+from adapters.storage.access import AccessTables
 from adapters.storage.events import Events
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -19,14 +21,16 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log, how projections read it, and the read models."""
+    """An open log, how projections read it, the read models, and the tables of tokens and
+    operations beside the log."""
 
     log: EventLog
     events: Events
     views: Views
+    access: AccessTables
 
     def close(self) -> None:
-        """Close both."""
+        """Close all; the access tables share the log's connections."""
         self.views.close()
         self.log.close()
 
@@ -56,7 +60,10 @@ def _open_sqlite(path: Path) -> Storage:
     datastore = Datastore(str(path), "FULL")
     log = SQLiteLog(datastore)
     log.create_table()
-    return Storage(log, SQLiteEvents(datastore), SQLiteViews(Datastore(str(views_path), "NORMAL")))
+    access = SQLiteAccess(datastore)
+    access.create()
+    views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
+    return Storage(log, SQLiteEvents(datastore), views, access)
 
 
 def _views_path(path: Path) -> Path:
@@ -67,6 +74,7 @@ def _open_postgres(url: str) -> Storage:
     # Imported here: its driver takes a tenth of a second, and an embedded ledger needs none.
     from adapters.storage import postgres_schema
     from adapters.storage.postgres import Database
+    from adapters.storage.postgres_access import PostgresAccess
     from adapters.storage.postgres_events import PostgresEvents
     from adapters.storage.postgres_log import PostgresLog
     from adapters.storage.postgres_views import PostgresViews
@@ -74,4 +82,5 @@ def _open_postgres(url: str) -> Storage:
     if postgres_schema.check(url):
         postgres_schema.init(url)
     database = Database(url)
-    return Storage(PostgresLog(database), PostgresEvents(database), PostgresViews(Database(url)))
+    views = PostgresViews(Database(url))
+    return Storage(PostgresLog(database), PostgresEvents(database), views, PostgresAccess(database))

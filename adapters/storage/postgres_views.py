@@ -17,7 +17,7 @@ LOCK = 7_305_842_611_202_935  # any number that is ours alone
 BEGIN = f"SET LOCAL search_path = {SCHEMA}; SET LOCAL synchronous_commit = off".encode()
 
 
-class _Cursor:
+class PostgresCursor:
     """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
 
     def __init__(self, cursor: psycopg.Cursor) -> None:
@@ -26,6 +26,7 @@ class _Cursor:
         self.fetchall = cursor.fetchall
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run a statement."""
         self.raw.execute(sql.replace("?", "%s").encode(), params)
 
 
@@ -44,7 +45,7 @@ class PostgresViews(Views):
             connection.cursor() as cursor,
         ):
             cursor.execute(BEGIN)
-            yield _Cursor(cursor)
+            yield PostgresCursor(cursor)
 
     def put(self, c: Any, table: AnyTable, rows: Sequence[Row]) -> None:
         """Write rows with COPY; over others by way of a table that only this connection sees."""

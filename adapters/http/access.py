@@ -1,0 +1,104 @@
+"""The door of the query API: who may come in, as dependencies of its routes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from starlette.exceptions import HTTPException
+
+from adapters.access.addresses import Network, client_address
+from adapters.access.doorkeeper import Doorkeeper
+from adapters.access.roles import Caller, Role
+from adapters.storage.log import StorageUnavailable
+
+NO_STORE = ""  # no store is called this: a question about it has no answers
+NO_ORDER = "no order has this id or reference in this store"
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="apiToken",
+    description="an API token; each operation names the role that it has to have",
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+@dataclass(frozen=True)
+class Door:
+    """The doorkeeper, and whose word about a client's address it takes."""
+
+    keeper: Doorkeeper
+    trusted_proxies: Sequence[Network] = ()
+
+    def require(self, role: Role) -> Any:
+        """A dependency that gives the `Caller`, who has the role; else 401 or 403.
+
+        It is written `caller: Annotated[Caller, door.require(Role.AUDITOR)]`.
+        """
+        return Security(self.admit, scopes=[role.value])
+
+    def require_every_store(self, role: Role) -> Any:
+        """The same for what is no single store's: a token of one store is 403."""
+        return Security(self.admit_to_every_store, scopes=[role.value])
+
+    async def admit(
+        self, wanted: SecurityScopes, request: Request, credentials: Credentials
+    ) -> Caller:
+        """The caller, if the token is live and has the wanted roles."""
+        caller = await self.known(request, credentials)
+        if caller is None:
+            detail = "a bearer token of the query API is wanted"
+            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+        missing = [role for role in wanted.scopes if role not in caller.roles]
+        if missing:
+            raise _forbidden(f"this token lacks the role {missing[0]}", wanted)
+        return caller
+
+    async def admit_to_every_store(
+        self, wanted: SecurityScopes, request: Request, credentials: Credentials
+    ) -> Caller:
+        """The caller, if the token is also good for every store."""
+        caller = await self.admit(wanted, request, credentials)
+        if caller.store is not None:
+            raise _forbidden("this token is limited to one store, and this is of all", wanted)
+        return caller
+
+    async def known(self, request: Request, credentials: Credentials) -> Caller | None:
+        """The caller, or None where nobody is known by such a token."""
+        if credentials is None:
+            return None
+        peer = request.client.host if request.client else None
+        origin = client_address(peer, request.scope["headers"], self.trusted_proxies)
+        return await self.keeper.admit(
+            credentials.credentials.encode(), str(origin or "a local socket")
+        )
+
+    async def may_see(self, request: Request, credentials: Credentials) -> bool:
+        """Whether an auditor of every store asks, for what others are told less of."""
+        try:
+            caller = await self.known(request, credentials)
+        except StorageUnavailable:
+            return False
+        return caller is not None and Role.AUDITOR in caller.roles and caller.store is None
+
+
+def store_of_list(caller: Caller, asked: str | None) -> str | None:
+    """Which store a list is asked about, None for all; another store's list is empty."""
+    if caller.store is None:
+        return asked
+    return caller.store if asked in (None, caller.store) else NO_STORE
+
+
+def store_of_order(caller: Caller, asked: str | None) -> str:
+    """Which store an order is asked for in; what a caller may not see is not there (404)."""
+    if caller.store is None:
+        return asked or "default"
+    if asked not in (None, caller.store):
+        raise HTTPException(404, NO_ORDER)
+    return caller.store
+
+
+def _forbidden(detail: str, wanted: SecurityScopes) -> HTTPException:
+    challenge = f'Bearer error="insufficient_scope", scope="{wanted.scope_str}"'  # RFC 6750
+    return HTTPException(403, detail, {"WWW-Authenticate": challenge})

@@ -1,0 +1,35 @@
+"""Tokens and the operators' log in PostgreSQL, in the ledger's schema."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from adapters.storage.access import AccessTables
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_views import PostgresCursor
+from adapters.storage.views import Cursor
+
+LOCK = 7_305_842_611_202_936  # any number that is ours alone
+
+
+class PostgresAccess(AccessTables):
+    """The tables that migration 0006 made, named in full: any transaction can write them."""
+
+    tokens = "order_ledger.api_tokens"
+    operations = "order_ledger.operator_log"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+        """A transaction."""
+        with (
+            self._database.writing() if commit else self._database.reading() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
+            yield PostgresCursor(cursor)
+
+    def lock(self, c: Cursor) -> None:
+        """Keep other processes from writing these tables until the transaction ends."""
+        c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
