@@ -6,6 +6,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 FRAMES_MAX = 8
 QUIET = ("httpx", "httpcore")
+SERVER = "uvicorn.error"
+STRANGERS_SECONDS = 1.0
 
 
 def configure_logs(level: int = logging.INFO) -> None:
@@ -30,6 +33,28 @@ def configure_logs(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SERVER).addFilter(OnceASecond())
+
+
+class OnceASecond(logging.Filter):
+    """Lets each warning through at most once a second.
+
+    The server warns of every request that is none: a stranger must not fill the disk with those.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if record.levelno != logging.WARNING:
+            return True
+        now = monotonic()
+        if now < self._quiet_until.get(str(record.msg), now):
+            return False
+        self._quiet_until[str(record.msg)] = now + STRANGERS_SECONDS
+        return True
 
 
 def discreetly(error: BaseException) -> str:

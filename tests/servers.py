@@ -5,7 +5,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,24 @@ class RunningServer:
         """Ask the query API."""
         headers = {"Authorization": f"Bearer {self.api_token}"}
         return self.http.get(path, params=params, headers=headers)
+
+    def command(self, *arguments: str) -> str:
+        """Run `order-ledger` where the server runs; returns what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "adapters.cli", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **self._env},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what has to become true."""
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.errors
+            time.sleep(0.05)
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Stop the server with a signal; returns its exit code."""

@@ -67,6 +67,7 @@ def _serve_together(settings: Settings, listener: socket.socket, workers: int) -
 def _config(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=_protocol(),
         log_config=None,
         access_log=False,  # the delivery log says more, and without addresses
         server_header=False,
@@ -74,6 +75,15 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
         **options,
     )
+
+
+def _protocol() -> Any:
+    """Ours over the fast parser; without that, on Windows, uvicorn's slow one."""
+    try:
+        from adapters.http.protocol import BoundedProtocol
+    except ImportError:
+        return "h11"
+    return BoundedProtocol
 
 
 def _listen(settings: Settings) -> socket.socket:

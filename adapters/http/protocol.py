@@ -1,0 +1,143 @@
+"""The head of a request within bounds: uvicorn's HTTP protocol takes one of any size, for ever.
+
+The parser keeps a header until it is whole, and the server waits for it without a limit; both
+belong to whoever has opened a connection. Here a request that is too large before or beside its
+body is answered 431, and one whose body has not begun in time 408; then the connection ends.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from adapters.http.problems import MEDIA_TYPE, problem_body
+
+HEAD_BYTES_MAX = 32 * 1024  # of the request line and all headers; what providers send is below 4
+# Until the head is whole and the body has begun, from the first byte, or from the connection's
+# beginning. The body's own time is the webhook endpoint's.
+HEAD_SECONDS = 10.0
+# A chunked body has up to five bytes of framing for one of its own; what is beyond that are
+# extensions and trailers, of which nobody reads any.
+WIRE_BYTES_PER_BODY_BYTE = 8
+# How long a client may go on unheard after it was refused here. Closing at once would reset the
+# connection while it still sends, and the answer with it.
+LINGER_SECONDS = 5.0
+
+TOO_LARGE = f"the request line and the headers have at most {HEAD_BYTES_MAX} bytes"
+TOO_LATE = f"the request's head was not whole, or its body not begun, in {HEAD_SECONDS:g} seconds"
+UNREADABLE = "this is no HTTP request"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds on what the application cannot bound.
+
+    A request that arrives whole costs a few additions; a timer runs only while one is under way.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wire_bytes = 0  # of the request under way
+        self._body_bytes = 0
+        self._is_too_large = False
+        self._is_ended = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Who connects has to say something in time, too."""
+        super().connection_made(transport)
+        self._set_deadline(HEAD_SECONDS, self._end_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No timer outlives the connection."""
+        self._drop_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece of a request, of several, or of none."""
+        if self._is_ended:
+            return
+        self._wire_bytes += len(data)
+        super().data_received(data)
+        if self._wire_bytes or self._deadline is not None:
+            self._bound()
+
+    def _bound(self) -> None:
+        """See to the request that is under way, or to the timer of the one that was."""
+        if self._is_ended or self.transport.is_closing():
+            return
+        if not self._wire_bytes:
+            self._drop_deadline()
+        elif self._wire_bytes > HEAD_BYTES_MAX + WIRE_BYTES_PER_BODY_BYTE * self._body_bytes:
+            self._end(431, TOO_LARGE)
+        elif self._body_bytes and not self.cycle.response_complete:
+            self._drop_deadline()
+        elif self._deadline is None:  # a request that was answered has so long to end, too
+            self._set_deadline(HEAD_SECONDS, self._end_late)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self._wire_bytes > HEAD_BYTES_MAX and not self._body_bytes:
+            self._refuse_large_head()
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole; what comes next is another."""
+        if self._wire_bytes > HEAD_BYTES_MAX and not self._body_bytes:
+            self._refuse_large_head()
+        self._wire_bytes = self._body_bytes = 0
+        super().on_message_complete()
+
+    def _refuse_large_head(self) -> None:
+        """A head may come in one piece with what follows it, and be too large all the same."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEAD_BYTES_MAX:
+            self._is_too_large = True
+            raise ValueError(TOO_LARGE)  # the parser stops, and asks for `send_400_response`
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refuses."""
+        if self._is_too_large:
+            self._end(431, TOO_LARGE)
+        else:
+            self._end(400, UNREADABLE)
+
+    def _end_late(self) -> None:
+        # A connection on which nobody said anything is closed without a word.
+        if self._wire_bytes:
+            self._end(408, TOO_LATE)
+        else:
+            self.transport.close()
+
+    def _end(self, status: int, detail: str) -> None:
+        """Answer the request under way, unless its answer has begun, and hear no more."""
+        self._is_ended = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None:
+            is_own = cycle.scope is self.scope  # else it is that of the request before
+            if cycle.response_started if is_own else not cycle.response_complete:
+                self.transport.close()  # nothing may stand within that answer
+                return
+            cycle.disconnected = True  # the application's own answer would come too late
+            cycle.message_event.set()
+        body = problem_body(status, detail)
+        lines = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"content-type: {MEDIA_TYPE}",
+            f"content-length: {len(body)}",
+            "connection: close",
+        )
+        self.transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode() + body)
+        self.transport.write_eof()
+        self._set_deadline(LINGER_SECONDS, self.transport.close)
+
+    def _set_deadline(self, seconds: float, then: Callable[[], None]) -> None:
+        self._drop_deadline()
+        self._deadline = self.loop.call_later(seconds, then)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
