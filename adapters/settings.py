@@ -3,7 +3,7 @@
 import json
 import os
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
@@ -26,6 +26,16 @@ from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
+
+
+def _network(text: object) -> object:
+    try:
+        return ip_network(str(text))
+    except ValueError as error:
+        raise ValueError(f"{error}; write networks, as 127.0.0.1/32 or fd00::/8") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class ConfigurationError(Exception):
@@ -56,7 +66,7 @@ class Settings(BaseSettings):
     api_tokens: tuple[SecretStr, ...] = Field(
         (), description="bearer tokens of the query API; without any, one is made and kept"
     )
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+    trusted_proxies: tuple[Network, ...] = Field(
         (), description="networks whose X-Forwarded-For is believed, such as 127.0.0.1/32"
     )
     body_bytes_max: int = Field(

@@ -58,6 +58,7 @@ def test_without_any_configuration_there_is_a_local_ledger_for_sevi() -> None:
     assert settings.body_bytes_max == 1024 * 1024
     assert list(settings.providers) == ["sevi"]
     assert settings.providers["sevi"].store == "default"
+    assert settings.trusted_proxies == ()
 
 
 def test_the_file_is_read() -> None:
@@ -117,6 +118,7 @@ def test_every_setting_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> Non
         PORT="0",
         API_TOKENS='["a", "b"]',
         BODY_BYTES_MAX="2048",
+        TRUSTED_PROXIES='["127.0.0.1/32", "fd00::/8"]',
         PROVIDERS__SEVI__TOKENS='["t"]',
         PROVIDERS__KAMPALA__KIND="sevi",
         PROVIDERS__KAMPALA__STORE="uganda",
@@ -125,6 +127,7 @@ def test_every_setting_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> Non
     assert settings.database_path == Path("elsewhere/orders.db")
     assert (settings.host, settings.port, settings.body_bytes_max) == ("0.0.0.0", 0, 2048)
     assert [token.get_secret_value() for token in settings.api_tokens] == ["a", "b"]
+    assert [str(network) for network in settings.trusted_proxies] == ["127.0.0.1/32", "fd00::/8"]
     assert tokens_of(settings) == ["t"]
     assert settings.providers["kampala"].store == "uganda"
 
@@ -152,6 +155,9 @@ def test_a_database_url_names_a_file(url: str, path: str) -> None:
         ("port = 70000", "port"),
         ("port = -1", "port"),
         ("body_bytes_max = 10", "body_bytes_max"),
+        ('trusted_proxies = "127.0.0.1"', "trusted_proxies"),
+        ('trusted_proxies = ["proxy.internal"]', "write networks, as 127.0.0.1/32"),
+        ('trusted_proxies = ["10.0.0.1/8"]', "host bits set"),
         ('database_url = "mysql://localhost/ledger"', "database_url"),
         ('database_url = "sqlite:///"', "database_url"),
         ('database_url = "ledger.db"', "database_url"),
@@ -191,6 +197,8 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("PORT", "eighty"),
         ("BODY_BYTES_MAX", "1MB"),
         ("DATABASE_URL", "mysql://x"),
+        ("TRUSTED_PROXIES", "127.0.0.1/32"),
+        ("TRUSTED_PROXIES", '["x"]'),
         ("PROVIDERS__SEVI__STORE", "a/b"),
         ("PROVIDERS__SEVI__TOKEN", "t"),
         ("PROVIDERS__SEVI__TOKENS", "t"),
