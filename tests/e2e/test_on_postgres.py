@@ -55,6 +55,20 @@ def test_processes_that_race_for_an_order_deliver_it_once(workers: RunningServer
         assert (types.count("PaymentReceived"), types.count("Delivered")) == (8, 1)
 
 
+def test_every_process_knows_a_new_token_and_forgets_a_revoked_one(workers: RunningServer) -> None:
+    make = ("tokens", "create", "--name", "books", "--role", "auditor")
+    headers = {"Authorization": f"Bearer {workers.command(*make).strip()}"}
+
+    def all_answer(status: int) -> bool:
+        """Over connections of their own, so that each of the processes gets some."""
+        asked = [httpx.get(f"{workers.url}/orders", headers=headers, timeout=30) for _ in range(20)]
+        return {answer.status_code for answer in asked} == {status}
+
+    workers.until(lambda: all_answer(200))
+    workers.command("tokens", "revoke", "books")
+    workers.until(lambda: all_answer(401))
+
+
 def test_a_database_that_goes_away_is_503_and_comes_back_by_itself(
     tmp_path: Path, cluster: Cluster
 ) -> None:
