@@ -105,7 +105,10 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
     door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
-        providers(service.settings), queue, service.settings.body_bytes_max
+        providers(service.settings),
+        queue,
+        service.settings.body_bytes_max,
+        service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(query_router(service.queries, door))

@@ -7,7 +7,7 @@ document, and the application hands deliveries straight to the endpoint.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -18,6 +18,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
+from adapters.access.addresses import Network, client_address
+from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
 from adapters.ledger import Delivery, Receipt
@@ -58,11 +60,18 @@ class WebhookAnswer(BaseModel):
 class _Refused(Exception):
     """The delivery is answered with a problem."""
 
-    def __init__(self, status: int, detail: str, retry: bool = False) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        retry: bool = False,
+        retry_after: str = RETRY_AFTER_SECONDS,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.retry = retry
+        self.retry_after = retry_after
 
     def diagnosis(self) -> str:
         """Why, for the shop's own log: a stranger learns less."""
@@ -93,11 +102,17 @@ class WebhookEndpoint:
     """The ASGI application behind the webhook route."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], queue: GroupCommit, body_bytes_max: int
+        self,
+        providers: Mapping[str, Provider],
+        queue: GroupCommit,
+        body_bytes_max: int,
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._providers = providers
         self._queue = queue
         self._body_bytes_max = body_bytes_max
+        self._trusted_proxies = trusted_proxies
+        self._failures = FailureLimiter()
         self._refusals: dict[tuple[str | None, int], _Refusals] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,7 +133,8 @@ class WebhookEndpoint:
                 await _send(send, 200, b"text/plain", b"")
                 return
             receipt = await self._record(provider, request, verdict.key_id)
-        except _Refused as refusal:
+        except _Refused as refused:
+            refusal = self._limited(scope, refused)
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
             return
@@ -139,6 +155,22 @@ class WebhookEndpoint:
             told = str(error) if isinstance(error, StorageUnavailable) else discreetly(error)
             log.error("a delivery could not be stored: %s", told)
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
+
+    def _limited(self, scope: Scope, refusal: _Refused) -> _Refused:
+        """The refusal, or 429 where its address has failed to authenticate too often.
+
+        Only then: who authenticates never comes here, whatever came from the address before.
+        """
+        if refusal.status != 401:
+            return refusal
+        client = scope.get("client")
+        peer = client[0] if client else None
+        address = client_address(peer, scope["headers"], self._trusted_proxies)
+        seconds = self._failures.failed(address)
+        if seconds is None:
+            return refusal
+        detail = "too many deliveries with wrong credentials came from this address"
+        return _Refused(429, detail, retry=True, retry_after=str(seconds))
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:
         known = provider if provider in self._providers else None
@@ -161,7 +193,7 @@ class WebhookEndpoint:
 
 def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
     """The route as FastAPI documents it and guards its method; the endpoint answers."""
-    problems = (400, 401, 404, 408, 413, 503)
+    problems = (400, 401, 404, 408, 413, 429, 503)
     route = APIRoute(
         f"{PATH}{{provider}}",
         receive_webhook,
@@ -316,7 +348,7 @@ def _log_delivery(provider: str, receipt: Receipt, size: int, seconds: float) ->
 async def _send_problem(send: Send, refusal: _Refused) -> None:
     headers = []
     if refusal.retry:
-        headers.append((b"retry-after", RETRY_AFTER_SECONDS.encode()))
+        headers.append((b"retry-after", refusal.retry_after.encode()))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     body = problem_body(refusal.status, refusal.detail)
