@@ -3,7 +3,7 @@
 import json
 import os
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from adapters.providers import ProviderSettings, kind_of
-from adapters.providers.configuration import Name, usable_token
+from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
 
@@ -35,7 +35,7 @@ def _network(text: object) -> object:
         raise ValueError(f"{error}; write networks, as 127.0.0.1/32 or fd00::/8") from None
 
 
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+TrustedNetwork = Annotated[Network, BeforeValidator(_network)]
 
 
 class ConfigurationError(Exception):
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     api_tokens: tuple[SecretStr, ...] = Field(
         (), description="bearer tokens of the query API; without any, one is made and kept"
     )
-    trusted_proxies: tuple[Network, ...] = Field(
+    trusted_proxies: tuple[TrustedNetwork, ...] = Field(
         (), description="networks whose X-Forwarded-For is believed, such as 127.0.0.1/32"
     )
     body_bytes_max: int = Field(

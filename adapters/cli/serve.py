@@ -4,6 +4,7 @@ import logging
 import shlex
 import socket
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -77,13 +78,9 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
     )
 
 
-def _protocol() -> Any:
+def _protocol() -> str:
     """Ours over the fast parser; without that, on Windows, uvicorn's slow one."""
-    try:
-        from adapters.http.protocol import BoundedProtocol
-    except ImportError:
-        return "h11"
-    return BoundedProtocol
+    return "adapters.http.protocol:BoundedProtocol" if find_spec("httptools") else "h11"
 
 
 def _listen(settings: Settings) -> socket.socket:

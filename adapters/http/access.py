@@ -61,7 +61,8 @@ class Door:
         """The caller, if the token is also good for every store."""
         caller = await self.admit(wanted, request, credentials)
         if caller.store is not None:
-            raise _forbidden("this token is limited to one store, and this is of all", wanted)
+            detail = "this token is limited to one store, and what is asked is of all stores"
+            raise _forbidden(detail, wanted)
         return caller
 
     async def known(self, request: Request, credentials: Credentials) -> Caller | None:

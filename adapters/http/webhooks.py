@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
-from adapters.access.addresses import Network, client_address
+from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
@@ -124,9 +124,9 @@ class WebhookEndpoint:
             if provider is None or (path and not provider.takes_path):
                 raise _Refused(404, "no provider of this name is configured")
             if not provider.needs_body:
-                verdict = _verify(provider, _request(scope, b"", path))
+                verdict = _verify(provider, self._request(scope, b"", path))
             body = await _read_body(scope, receive, self._body_bytes_max)
-            request = _request(scope, body, path)
+            request = self._request(scope, body, path)
             if provider.needs_body:
                 verdict = _verify(provider, request)
             if isinstance(verdict, Ping):
@@ -156,6 +156,25 @@ class WebhookEndpoint:
             log.error("a delivery could not be stored: %s", told)
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
 
+    def _request(self, scope: Scope, body: bytes, path: str) -> Request:
+        return Request(
+            headers=scope["headers"],
+            body=body,
+            received_at=datetime.now(UTC),
+            path=path,
+            query=scope["query_string"],
+            client=self._client(scope),
+        )
+
+    def _client(self, scope: Scope) -> str | None:
+        """The client's address: the peer's, or whom a trusted proxy names."""
+        client = scope.get("client")
+        peer: str | None = client[0] if client else None
+        if not self._trusted_proxies:
+            return peer
+        address = client_address(peer, scope["headers"], self._trusted_proxies)
+        return str(address) if address else None
+
     def _limited(self, scope: Scope, refusal: _Refused) -> _Refused:
         """The refusal, or 429 where its address has failed to authenticate too often.
 
@@ -163,10 +182,7 @@ class WebhookEndpoint:
         """
         if refusal.status != 401:
             return refusal
-        client = scope.get("client")
-        peer = client[0] if client else None
-        address = client_address(peer, scope["headers"], self._trusted_proxies)
-        seconds = self._failures.failed(address)
+        seconds = self._failures.failed(parse_address(self._client(scope) or ""))
         if seconds is None:
             return refusal
         detail = "too many deliveries with wrong credentials came from this address"
@@ -222,18 +238,6 @@ async def receive_webhook(provider: str) -> None:
     ignored, quarantined. Whatever is not 200 was not taken and may be sent again.
     """
     raise NotImplementedError(f"WebhookEndpoint answers for {provider}")
-
-
-def _request(scope: Scope, body: bytes, path: str) -> Request:
-    client = scope.get("client")
-    return Request(
-        headers=scope["headers"],
-        body=body,
-        received_at=datetime.now(UTC),
-        path=path,
-        query=scope["query_string"],
-        client=client[0] if client else None,
-    )
 
 
 def _verify(provider: Provider, request: Request) -> Verified | Ping:

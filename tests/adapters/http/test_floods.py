@@ -77,6 +77,18 @@ def test_behind_a_trusted_proxy_each_client_has_its_own_failures(
     assert honest(behind_proxy, **stranger).status_code == 200
 
 
+def test_the_delivery_log_and_the_lists_of_addresses_go_by_the_client_too(
+    tmp_path: Path,
+) -> None:
+    sevi = {"sevi": {"tokens": [TOKENS["sevi"]], "addresses": ["203.0.113.5"]}}
+    proxies = ["127.0.0.1/32"]
+    with LocalService(tmp_path, providers=sevi, trusted_proxies=proxies) as local:
+        assert honest(local).status_code == 401, "the proxy itself is not on the list"
+        assert honest(local, **{"X-Forwarded-For": "203.0.113.6"}).status_code == 401
+        assert honest(local, **{"X-Forwarded-For": "203.0.113.5"}).status_code == 200
+        assert [row.address for row in local.deliveries] == ["203.0.113.5"]
+
+
 def test_without_one_no_header_makes_a_stranger_another(local: LocalService) -> None:
     told = [
         forge(local, 1, **{"X-Forwarded-For": f"203.0.113.{number}"})[0]
