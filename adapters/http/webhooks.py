@@ -83,11 +83,12 @@ class _Unproven(_Refused):
 
     def __init__(self, provider: Provider, request: Request, verdict: Refused) -> None:
         super().__init__(401, "the credentials are wrong or missing")
-        self._told = provider, request, verdict
+        self.verdict = verdict
+        self._provider = provider
+        self._request = request
 
     def diagnosis(self) -> str:
-        provider, request, verdict = self._told
-        return provider.explain(request, verdict).detail
+        return self._provider.explain(self._request, self.verdict).detail
 
 
 @dataclass
@@ -123,10 +124,10 @@ class WebhookEndpoint:
         try:
             if provider is None or (path and not provider.takes_path):
                 raise _Refused(404, "no provider of this name is configured")
+            request = self._request(scope, path)
             if not provider.needs_body:
-                verdict = _verify(provider, self._request(scope, b"", path))
-            body = await _read_body(scope, receive, self._body_bytes_max)
-            request = self._request(scope, body, path)
+                verdict = _verify(provider, request)
+            request.body = body = await _read_body(scope, receive, self._body_bytes_max)
             if provider.needs_body:
                 verdict = _verify(provider, request)
             if isinstance(verdict, Ping):
@@ -156,14 +157,14 @@ class WebhookEndpoint:
             log.error("a delivery could not be stored: %s", told)
             raise _Refused(503, "the ledger cannot store now; try again", retry=True) from None
 
-    def _request(self, scope: Scope, body: bytes, path: str) -> Request:
+    def _request(self, scope: Scope, path: str) -> Request:
         return Request(
-            headers=scope["headers"],
-            body=body,
-            received_at=datetime.now(UTC),
-            path=path,
-            query=scope["query_string"],
-            client=self._client(scope),
+            scope["headers"],
+            b"",
+            datetime.now(UTC),
+            path,
+            scope["query_string"],
+            self._client(scope),
         )
 
     def _client(self, scope: Scope) -> str | None:
@@ -241,7 +242,11 @@ async def receive_webhook(provider: str) -> None:
 
 
 def _verify(provider: Provider, request: Request) -> Verified | Ping:
-    verdict = provider.verify(request)
+    try:
+        verdict = provider.verify(request)
+    except Exception as error:  # none of ours raises; a package's may
+        log.error("the verifier of %s failed: %s", provider.name, discreetly(error))
+        raise _Refused(503, "who sent this cannot be verified now; try again", True) from None
     if isinstance(verdict, Refused):
         raise _Unproven(provider, request, verdict)
     return verdict

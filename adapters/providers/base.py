@@ -26,10 +26,13 @@ class Ignored:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One delivery as it came. `path` is what follows the provider's name in the URL; it may be a
-    secret, so it is shown nowhere. `received_at` is aware UTC."""
+    secret, so it is shown nowhere. `received_at` is aware UTC.
+
+    The body is filled in once it is read; a verifier that does not need it is asked before.
+    """
 
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.providers import Secret, make_provider
 from adapters.providers.base import Outgoing
+from adapters.providers.verifying import HmacHeader
 from domain.order import PaymentReceived
 from domain.payment import Outcome
 from tests.adapters.http.local import LocalService, problem
@@ -185,6 +186,19 @@ def test_a_batch_with_one_forged_item_is_refused_whole(shop: LocalService) -> No
     body = json.loads(first)
     body["notificationItems"] += json.loads(second)["notificationItems"]
     problem(shop.run(shop.post(json.dumps(body).encode(), "adyen", headers={})), 401)
+    assert shop.deliveries == []
+
+
+def test_a_verifier_that_fails_acknowledges_nothing(
+    shop: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(HmacHeader, "verify", fails)
+    response = send(shop, "shopify")
+    assert "try again" in problem(response, 503)
+    assert response.headers["retry-after"]
     assert shop.deliveries == []
 
 
