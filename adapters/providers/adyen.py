@@ -39,7 +39,7 @@ from adapters.providers.fields import (
 )
 from adapters.providers.reading import currency_at, read_object, word_at
 from adapters.providers.signed import Declared, Kind, Read
-from adapters.providers.verifying import WRONG_SIGNATURE
+from adapters.providers.verifying import WRONG_SIGNATURE, signer_of
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
@@ -108,12 +108,11 @@ class ItemSignatures:
         return verdicts[0]
 
     def _check(self, message: bytes, given: bytes) -> Verdict:
-        found = None
-        for key, verified in self._keys:
-            expected = base64.b64encode(hmac.digest(key, message, "sha256"))
-            if hmac.compare_digest(expected, given):
-                found = found or verified
-        return found or WRONG_SIGNATURE
+        expected = [
+            (base64.b64encode(hmac.digest(key, message, "sha256")), verified)
+            for key, verified in self._keys
+        ]
+        return signer_of(expected, [given]) or WRONG_SIGNATURE
 
     def explain(self, request: Request, refused: Refused) -> Refused:
         """An item's signature is over its fields, so writing the JSON anew does it no harm."""

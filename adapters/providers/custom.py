@@ -30,10 +30,10 @@ from adapters.providers.fields import (
 from adapters.providers.reading import Number
 from adapters.providers.signed import Declared, Kind, Read
 from adapters.providers.standard_webhooks import (
-    ID_HEADERS,
     StandardSignature,
     delivery_id,
     key_of,
+    signed_headers,
 )
 from adapters.providers.verifying import (
     TOLERANCE_SECONDS,
@@ -350,7 +350,7 @@ def make_custom(name: str, settings: CustomSettings, secrets: Sequence[Secret]) 
         read=reader(settings, signs_ids=is_standard),
         sample=sampler(settings),
         takes_path=settings.verify.scheme == "secret-path",
-        reads_headers=ID_HEADERS if is_standard else frozenset(),
+        reads_headers=signed_headers if is_standard else None,
         addresses=settings.addresses,
     )
 
@@ -363,7 +363,7 @@ def make_standard(name: str, settings: StandardSettings, secrets: Sequence[Secre
         verifier=StandardSignature(secrets),
         read=reader(settings, signs_ids=True),
         sample=sampler(settings),
-        reads_headers=ID_HEADERS,
+        reads_headers=signed_headers,
         addresses=settings.addresses,
     )
 

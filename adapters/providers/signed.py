@@ -10,6 +10,7 @@ from typing import Any
 from adapters.providers.base import (
     JSON,
     Answer,
+    Headers,
     Ignored,
     Outgoing,
     Ping,
@@ -58,7 +59,7 @@ class Declared:
     takes_path: bool = False
     addresses: Sequence[Network] = field(default=())
     reads_query: bool = False
-    reads_headers: frozenset[bytes] = frozenset()
+    reads_headers: Callable[[Headers], Headers] | None = None
     is_ping: Callable[[Request], bool] | None = None
 
     @property
@@ -112,13 +113,11 @@ class Declared:
         kept: JSON = {}
         if self.reads_query and request.query:
             kept["query"] = request.query[:CONTEXT_BYTES_MAX].decode("latin-1")
-        headers = [
-            (name.decode("latin-1"), value[:CONTEXT_BYTES_MAX].decode("latin-1"))
-            for name, value in request.headers
-            if name in self.reads_headers
-        ]
-        if headers:
-            kept["headers"] = headers
+        if self.reads_headers is not None:
+            kept["headers"] = [
+                (name.decode("latin-1"), value[:CONTEXT_BYTES_MAX].decode("latin-1"))
+                for name, value in self.reads_headers(request.headers)
+            ]
         return json.dumps(kept) if kept else None
 
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:

@@ -155,6 +155,7 @@ def make_square(name: str, settings: SquareSettings, secrets: Sequence[Secret]) 
         encoding="base64",
         message="{url}{body}",
         url=settings.notification_url,
+        url_key="notification_url",
     )
     return Declared(
         name=name,

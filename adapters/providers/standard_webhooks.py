@@ -31,11 +31,11 @@ from adapters.providers.verifying import (
     in_time,
     made_id,
     only,
+    signer_of,
     unix_seconds,
 )
 
 FAMILIES = ("webhook", "svix")
-ID_HEADERS = frozenset(f"{family}-id".encode() for family in FAMILIES)
 PUBLIC_KEY_BYTES = 32
 _ID = re.compile(rb"[\x21-\x7e]{1,255}")
 
@@ -49,13 +49,22 @@ def key_of(text: str) -> bytes | None:
     return None if not key or (is_public and len(key) != PUBLIC_KEY_BYTES) else key
 
 
+def family_of(headers: Headers) -> str:
+    """The family of names that a delivery is signed under; what other names say, nobody signed."""
+    names = {name for name, _ in headers}
+    return next((f for f in FAMILIES if f"{f}-signature".encode() in names), FAMILIES[0])
+
+
 def delivery_id(headers: Headers) -> str | None:
     """The signed id of a verified delivery."""
-    for family in FAMILIES:
-        value = only(headers, f"{family}-id".encode())
-        if isinstance(value, bytes):
-            return value.decode("ascii")
-    return None
+    value = only(headers, f"{family_of(headers)}-id".encode())
+    return None if isinstance(value, Refused) else value.decode("latin-1")
+
+
+def signed_headers(headers: Headers) -> Headers:
+    """What a later reading needs of the headers: the signed id, under the one name."""
+    named = delivery_id(headers)
+    return [] if named is None else [(b"webhook-id", named.encode("latin-1"))]
 
 
 class PublicKey:
@@ -97,8 +106,7 @@ class StandardSignature(SignedBody):
 
     def verify(self, request: Request) -> Verdict:
         """Whether a live secret makes one of the signatures, and the time is near."""
-        names = {name for name, _ in request.headers}
-        family = next((f for f in FAMILIES if f"{f}-signature".encode() in names), FAMILIES[0])
+        family = family_of(request.headers)
         parts = []
         for what in ("signature", "id", "timestamp"):
             value = only(request.headers, f"{family}-{what}".encode())
@@ -116,17 +124,14 @@ class StandardSignature(SignedBody):
         return in_time(sent, request, self._tolerance_seconds) or found
 
     def _find(self, message: bytes, entries: list[bytes]) -> Verified | None:
-        found = None
         expected = [
             (b"v1," + base64.b64encode(hmac.digest(key, message, "sha256")), verified)
             for key, verified in self._shared
         ]
+        found = signer_of(expected, entries)
         for entry in entries:
-            for signature, verified in expected:
-                if hmac.compare_digest(signature, entry):
-                    found = found or verified
-            if entry.startswith(b"v1a,"):
-                found = found or self._find_public(message, entry[4:])
+            if found is None and entry.startswith(b"v1a,"):
+                found = self._find_public(message, entry[4:])
         return found
 
     def _find_public(self, message: bytes, encoded: bytes) -> Verified | None:

@@ -86,6 +86,18 @@ def in_time(sent: int, request: Request, tolerance_seconds: int) -> Refused | No
     return None
 
 
+def signer_of(
+    expected: Sequence[tuple[bytes, Verified]], given: Sequence[bytes]
+) -> Verified | None:
+    """The first secret that makes one of the given signatures. All are compared, always."""
+    found = None
+    for signature, verified in expected:
+        for one in given:
+            if hmac.compare_digest(signature, one):
+                found = found or verified
+    return found
+
+
 def unix_seconds(value: bytes) -> int | None:
     """A time as a header writes it: digits, no sign, no leading zero."""
     return int(value) if _UNIX_SECONDS.fullmatch(value) else None
@@ -206,6 +218,7 @@ class HmacScheme:
     prefix: str = ""
     message: str = "{body}"
     url: str = ""
+    url_key: str = "verify.url"
     timestamp_header: str | None = None
     id_header: str | None = None
     tolerance_seconds: int = TOLERANCE_SECONDS
@@ -251,12 +264,13 @@ class HmacHeader(SignedBody):
         if sent is None:
             return Refused(Reason.MALFORMED, "the time of the signature is no whole number")
         message = b"".join(values.get(part, part.encode()) for part in self._parts)
-        found = None
-        for key, verified in self._keys:
-            expected = self._encode(hmac.digest(key, message, self._scheme.algorithm))
-            for signature in given:
-                if hmac.compare_digest(expected, signature):
-                    found = found or verified
+        found = signer_of(
+            [
+                (self._encode(hmac.digest(key, message, self._scheme.algorithm)), verified)
+                for key, verified in self._keys
+            ],
+            given,
+        )
         if found is None:
             return WRONG_SIGNATURE
         late = in_time(sent, request, self._scheme.tolerance_seconds) if self._timed else None
@@ -291,8 +305,8 @@ class HmacHeader(SignedBody):
                 if isinstance(self._verify(request, url), Verified):
                     return Refused(
                         Reason.WRONG_URL,
-                        f"the secret is right, but {url} was signed: set notification_url to "
-                        "exactly what is entered at the provider",
+                        f"the secret is right, but {url} was signed: set {self._scheme.url_key} "
+                        "to exactly what is entered at the provider",
                     )
         return super().explain(request, refused)
 
@@ -355,12 +369,13 @@ class TimedHeader(SignedBody):
         if sent is None or not given:
             return Refused(Reason.MALFORMED, f"{self._name} does not read t=TIME,v1=SIGNATURE")
         message = b"%d.%s" % (sent, request.body)
-        found = None
-        for key, verified in self._keys:
-            expected = hmac.digest(key, message, "sha256").hex().encode()
-            for signature in given:
-                if hmac.compare_digest(expected, signature):
-                    found = found or verified
+        found = signer_of(
+            [
+                (hmac.digest(key, message, "sha256").hex().encode(), verified)
+                for key, verified in self._keys
+            ],
+            given,
+        )
         if found is None:
             return WRONG_SIGNATURE
         return in_time(sent, request, self._tolerance_seconds) or found

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.providers import CannotSign, Refused, Request, Verified
+from adapters.providers import CannotSign, Refused, Request, Verified, replayed
 from adapters.providers.base import Reason
 from tests.adapters.providers.tables import (
     MAPPING,
@@ -22,6 +22,7 @@ from tests.adapters.providers.tables import (
     notice,
     sample,
     secret_of,
+    with_headers,
 )
 
 KIND = "standard-webhooks"
@@ -69,6 +70,18 @@ def test_a_path_into_the_body_may_name_it_instead() -> None:
 def test_both_families_of_header_names_are_read(family: str) -> None:
     assert key_id(STANDARD, request(GOOD, family=family)) == "first"
     assert notice(STANDARD, request(GOOD, family=family)).delivery_key == "msg_1"
+
+
+@pytest.mark.parametrize("place", [0, 99])
+def test_an_id_that_nobody_signed_names_nothing(place: int) -> None:
+    genuine = request(GOOD, family="svix")
+    headers = list(genuine.headers)
+    headers.insert(place, (b"webhook-id", b"msg_2"))
+    retargeted = with_headers(genuine, headers)
+    assert key_id(STANDARD, retargeted) == "first"
+    assert notice(STANDARD, retargeted).delivery_key == "msg_1"
+    again = replayed(BODY, STANDARD.context(retargeted), NOON)
+    assert notice(STANDARD, again).delivery_key == "msg_1"
 
 
 @pytest.mark.parametrize(
