@@ -185,7 +185,7 @@ def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider
         raise typer.BadParameter(f"configured are: {known}", param_hint="PROVIDER")
     if token is not None:
         try:
-            configured.check_secret(token)
+            configured = configured.with_secret(token)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
         return make_provider(provider, configured, [Secret("given", token)])

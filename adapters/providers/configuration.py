@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -72,6 +73,15 @@ class ProviderSettings(BaseModel):
         if not self.secrets and not self.makes_secret:
             raise ValueError(f'set secrets = ["..."]; it is found in {self.found_in}')
         return self
+
+    def with_secret(self, text: str) -> Self:
+        """The same table with this one secret. Raises `ValueError`, which never names it."""
+        table = {**self.model_dump(exclude={"secrets"}), "secrets": [text]}
+        try:
+            return self.model_validate(table)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(said) from None
 
     @classmethod
     def check_secret(cls, text: str) -> None:

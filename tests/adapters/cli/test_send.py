@@ -127,6 +127,23 @@ def test_every_kind_of_provider_can_be_sent(
         server.stop()
 
 
+@pytest.mark.parametrize("kind", ["adyen", "standard-webhooks", "hooks", "mpesa"])
+def test_a_secret_that_the_kind_cannot_use_is_wrong_usage(
+    order_ledger: CommandLine, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tables = {k: {**NEEDS[k], "kind": k, "secrets": [secret_of(k, "new")]} for k in KINDS}
+    hooks = {"verify": {"scheme": "standard-webhooks"}, "secrets": ["whsec_AAAA"]}
+    tables["hooks"] = {**NEEDS["custom"], **hooks}
+    monkeypatch.setenv("ORDER_LEDGER_PROVIDERS", json.dumps(tables))
+    ran = order_ledger("send", kind, "--url", NOWHERE, "--token", "no/such-key!")
+    assert ran.code == 2
+    assert "--token" in ran.complaint
+    assert "no/such-key!" not in ran.complaint
+    good = secret_of(kind if kind in KINDS else "standard-webhooks", "other")
+    ran = order_ledger("send", kind, "--url", NOWHERE, "--token", good)
+    assert ran.code == 1, "it could be signed, and nobody listens"
+
+
 def test_what_can_only_verify_says_so(
     order_ledger: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
