@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -34,6 +34,7 @@ from domain.payment import Origin, Outcome
 
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
+T = TypeVar("T")
 DELIVERY_ARRAYS = 15  # the arguments of `append` that tell of deliveries
 CHANNEL = "order_ledger"
 LISTEN_SECONDS = 1.0
@@ -152,16 +153,16 @@ class PostgresLog(ApplicationRecorder):
             [entry.provider for entry in entries],
             [entry.outcome.value for entry in entries],
             last_events,
-            idxs,
+            _seldom(idxs),
             [entry.stream for entry in entries],
             [entry.body_sha256 for entry in entries],
-            [entry.reason for entry in entries],
+            _seldom([entry.reason for entry in entries]),
             [entry.body_bytes for entry in entries],
             [entry.address for entry in entries],
             [entry.key_id for entry in entries],
-            [entry.origin.value for entry in entries],
-            [entry.replay_of for entry in entries],
-            [entry.context for entry in entries],
+            _seldom([_other(entry.origin) for entry in entries]),
+            _seldom([entry.replay_of for entry in entries]),
+            _seldom([entry.context for entry in entries]),
             [entry.body for entry in entries],
         )
 
@@ -378,6 +379,15 @@ def _positions(entries: Sequence[LogEntry], before_idx: int) -> list[Position | 
         else None
         for last, idx in zip(last_events, idxs, strict=True)
     ]
+
+
+def _seldom(values: Sequence[T | None]) -> Sequence[T | None]:
+    """The values, or none where all are null: the driver takes its time over each."""
+    return values if any(value is not None for value in values) else []
+
+
+def _other(origin: Origin) -> str | None:
+    return None if origin is Origin.WEBHOOK else origin.value
 
 
 def _text(originator_id: UUID | str) -> str:

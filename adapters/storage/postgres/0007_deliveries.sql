@@ -1,5 +1,5 @@
--- What the delivery log says besides: how large the body was, where it came from, which secret proved
--- it and, for what is taken in again or discarded, which earlier delivery that was.
+-- What the delivery log says besides: how large the body was, where it came from, which secret
+-- proved it and, for what is taken in again or discarded, which earlier delivery that was.
 
 ALTER TABLE order_ledger.deliveries
     ADD COLUMN body_bytes bigint,
@@ -13,17 +13,17 @@ CREATE INDEX deliveries_set_aside ON order_ledger.deliveries (partition, id)
 CREATE INDEX deliveries_by_replay ON order_ledger.deliveries (partition, replay_of)
     WHERE replay_of IS NOT NULL;
 
-DROP FUNCTION order_ledger.append(integer, timestamptz, text[], integer[], text[], text[], integer[],
-    timestamptz[], text[], text[], integer[], bigint[], text[], text[], text[], bytea[]);
+DROP FUNCTION order_ledger.append;
 
 -- Appends one batch of deliveries and the events that they produced, in one call.
 --
 -- The arrays of events and of deliveries are parallel. An event names its delivery by number, from
 -- 1; a delivery names its position by the number of its last event in this batch (p_last_event), or
--- by the index of an event that is stored already (p_idx), or has none. The time of recording is
--- this server's, unless p_now names one, and never before the last one's. Returns the indexes that
--- the log ended at before. Raises unique_violation where a version of an order exists: then another
--- writer was first, and nothing of the batch is stored.
+-- by the index of an event that is stored already (p_idx), or has none. An array of deliveries may
+-- be shorter than the others: what is missing is null, in p_origin a webhook. The time of recording
+-- is this server's, unless p_now names one, and never before the last one's. Returns the indexes
+-- that the log ended at before. Raises unique_violation where a version of an order exists: then
+-- another writer was first, and nothing of the batch is stored.
 
 CREATE FUNCTION order_ledger.append(
     p_partition      integer,
@@ -71,7 +71,7 @@ BEGIN
     INSERT INTO deliveries
     SELECT p_partition, before_delivery_id + n, received_at, v_recorded_at, provider, outcome,
            coalesce(before_idx + last_event, d.idx), stream, body_sha256, reason,
-           body_bytes, address, key_id, origin, replay_of, context
+           body_bytes, address, key_id, coalesce(origin, 'webhook'), replay_of, context
       FROM unnest(p_received_at, p_provider, p_outcome, p_last_event, p_idx, p_stream,
                   p_body_sha256, p_reason, p_body_bytes, p_address, p_key_id, p_origin,
                   p_replay_of, p_context)
