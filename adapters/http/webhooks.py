@@ -5,7 +5,6 @@ document, and the application hands deliveries straight to the endpoint.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,20 +21,12 @@ from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
-from adapters.ledger import Delivery, Receipt
+from adapters.intake import delivery_of
+from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
-from adapters.providers import (
-    Ignored,
-    Ping,
-    Provider,
-    Refused,
-    Request,
-    Unreadable,
-    Verified,
-)
+from adapters.providers import Ping, Provider, Refused, Request, Verified
 from adapters.storage.log import StorageUnavailable
 from domain.log import split_stream
-from domain.payment import Outcome, PaymentNotice
 
 log = logging.getLogger("order_ledger.deliveries")
 lines = DeliveryLines(log.name)
@@ -148,7 +139,7 @@ class WebhookEndpoint:
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:
-            return await self._queue.submit(_translate(provider, request, key_id))
+            return await self._queue.submit(delivery_of(provider, request, key_id))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
         except Exception as error:
@@ -250,36 +241,6 @@ def _verify(provider: Provider, request: Request) -> Verified | Ping:
     if isinstance(verdict, Refused):
         raise _Unproven(provider, request, verdict)
     return verdict
-
-
-def _translate(provider: Provider, request: Request, key_id: str) -> Delivery:
-    body = request.body
-    digest = hashlib.sha256(body).hexdigest()
-    outcome, reason = Outcome.RECORDED, None
-    notices: tuple[PaymentNotice, ...] = ()
-    try:
-        told = provider.translate(request, digest, key_id)
-        if isinstance(told, Ignored):
-            outcome, reason = Outcome.IGNORED, told.reason
-        else:
-            notices = told
-    except Unreadable as unreadable:
-        outcome, reason = Outcome.QUARANTINED, str(unreadable)
-    except Exception as error:  # a defect of ours must not cost the shop its payment news
-        log.error("the adapter of %s failed: %s", provider.name, discreetly(error))
-        outcome, reason = Outcome.QUARANTINED, f"the adapter failed: {type(error).__name__}"
-    return Delivery(
-        provider.name,
-        request.received_at,
-        body,
-        digest,
-        notices,
-        outcome,
-        reason,
-        address=request.client,
-        key_id=key_id,
-        context=provider.context(request),
-    )
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:

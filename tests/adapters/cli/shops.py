@@ -1,6 +1,5 @@
 """A shop's folder with a ledger in it, and the command line as its people use it."""
 
-import hashlib
 import io
 import sys
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from adapters.cli.main import main
+from adapters.intake import delivery_of
 from adapters.ledger import Delivery, Receipt
-from adapters.providers import Ignored, Request, Secret, Unreadable
+from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service
 from adapters.settings import Settings
-from domain.payment import Outcome, PaymentNotice
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,7 @@ class Shop:
         now = datetime.now(UTC)
         raw = sevi.sample(*body, now) if isinstance(body, tuple) else body
         raw = raw.encode() if isinstance(raw, str) else raw
-        digest = hashlib.sha256(raw).hexdigest()
-        outcome, reason = Outcome.RECORDED, None
-        notices: tuple[PaymentNotice, ...] = ()
-        try:
-            told = sevi.translate(Request([], raw, now), digest, None)
-            if isinstance(told, Ignored):
-                outcome, reason = Outcome.IGNORED, told.reason
-            else:
-                notices = told
-        except Unreadable as error:
-            outcome, reason = Outcome.QUARANTINED, str(error)
-        return Delivery("sevi", now, raw, digest, notices, outcome, reason)
+        return delivery_of(sevi, Request([], raw, now), None)
 
 
 class CommandLine:
