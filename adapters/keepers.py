@@ -1,4 +1,4 @@
-"""Who keeps the read models up to date while a web service runs.
+"""Who keeps the read models up to date, and seals the log, while a web service runs.
 
 In production a process of its own: folding costs as much as taking in, and two processes use two
 cores. `python -m adapters.keepers` is that process. Its standard input is its lifeline: a byte
@@ -41,12 +41,13 @@ class Keeper(Protocol):
 
 
 class ThreadKeeper:
-    """Keeps them on a thread of this process."""
+    """Keeps them on a thread of this process, and seals the log on another."""
 
     def __init__(self, service: Service) -> None:
         self._runner = service.runner
         self._stop = Event()
         self._thread = Thread(target=self._runner.run, args=(self._stop,), name="projections")
+        self._sealer = Thread(target=service.sealer.run, args=(self._stop,), name="sealer")
         service.ledger.event_log.on_append(self._runner.wake.set)
 
     @property
@@ -55,14 +56,16 @@ class ThreadKeeper:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the threads."""
         self._thread.start()
+        self._sealer.start()
 
     def stop(self) -> None:
-        """Stop the thread."""
+        """Stop the threads; what is there is sealed."""
         self._stop.set()
         self._runner.wake.set()
         self._thread.join()
+        self._sealer.join()
 
 
 class ProcessKeeper:
@@ -157,7 +160,10 @@ def main() -> None:
     stop = Event()
     Thread(target=_follow_lifeline, args=(service.runner.wake, stop), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(service.runner.wake.set, stop)
+    sealer = Thread(target=service.sealer.run, args=(stop,), name="sealer")
+    sealer.start()
     service.runner.run(stop)
+    sealer.join()
     service.close()
 
 

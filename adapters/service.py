@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.event_source import EventSource
+from adapters.evidence.keys import Signer
+from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
 from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
@@ -38,6 +40,13 @@ class Service:
         self.source = EventSource(self._storage.events)
         self.operators = OperatorLog(self._storage.access)
         self.tokens = TokenStore(self._storage.access, self.operators)
+        self.evidence = self._storage.evidence
+        self.signer = Signer(
+            self.evidence,
+            settings.seal_keys_path(self.evidence.ledger_id()),
+            settings.ledger_name,
+        )
+        self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
 
     def close(self) -> None:

@@ -21,11 +21,14 @@ from pydantic_settings import (
 from adapters.providers import ProviderSettings, kind_of
 from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
-from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
+from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_path
 
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
+
+# A name of C2SP's signed notes, best a URL without its scheme: no spaces, no plus.
+LEDGER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._~/-]{0,199}$"
 
 
 def _network(text: object) -> object:
@@ -36,6 +39,7 @@ def _network(text: object) -> object:
 
 
 TrustedNetwork = Annotated[Network, BeforeValidator(_network)]
+LedgerName = Annotated[str, Field(pattern=LEDGER_NAME)]
 
 
 class ConfigurationError(Exception):
@@ -72,6 +76,18 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="larger webhook bodies are refused"
     )
+    seal_seconds: int = Field(
+        60, ge=0, le=86400, description="seconds between signed checkpoints; 0 seals nothing"
+    )
+    ledger_name: LedgerName | None = Field(
+        None, description="what checkpoints are signed under; without it a name that was made"
+    )
+    seal_keys_file: Path | None = Field(
+        None, description="the private keys that sign; without it they are made and kept"
+    )
+    witness_url: str | None = Field(
+        None, repr=False, description="where `checkpoint publish` sends a checkpoint"
+    )
     providers: dict[Name, Annotated[ProviderSettings, BeforeValidator(_as_its_kind)]] = Field(
         {"sevi": SeviSettings(kind="sevi")},
         min_length=1,
@@ -88,6 +104,13 @@ class Settings(BaseSettings):
     def _known_database(cls, url: str) -> str:
         if not url.startswith((SQLITE, *POSTGRES)) or url == SQLITE:
             raise ValueError("write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+        return url
+
+    @field_validator("witness_url")
+    @classmethod
+    def _safe_witness(cls, url: str | None) -> str | None:
+        if url is not None and not is_safe(url):
+            raise ValueError("write https://..., or http:// to this machine only")
         return url
 
     @field_validator("providers", mode="before")
@@ -110,6 +133,16 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """Where secrets that were made are kept: beside the ledger's file, else in `var`."""
         return self.database_path.parent if self.database_path else Path("var")
+
+    def seal_keys_path(self, ledger_id: str) -> Path:
+        """The file of the keys that sign: configured, or beside the ledger's file, or, for a ledger
+        in PostgreSQL, in the user's data folder (XDG), never relative to the working folder."""
+        if self.seal_keys_file is not None:
+            return self.seal_keys_file
+        if self.database_path is not None:
+            return self.database_path.with_name(f"{self.database_path.stem}-seal-keys.pem")
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return data / "order-ledger" / ledger_id / "seal-keys.pem"
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,8 @@ from eventsourcing.persistence import OperationalError
 
 from adapters.storage.access import AccessTables
 from adapters.storage.events import Events
+from adapters.storage.evidence import EvidenceStore
+from adapters.storage.evidence_sqlite import SQLiteEvidence
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
@@ -21,16 +23,18 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log, how projections read it, the read models, and the tables of tokens and
-    operations beside the log."""
+    """An open log, how projections read it, the read models, the tables of tokens and operations
+    beside the log, and the evidence."""
 
     log: EventLog
     events: Events
     views: Views
     access: AccessTables
+    evidence: EvidenceStore
 
     def close(self) -> None:
         """Close all; the access tables share the log's connections."""
+        self.evidence.close()
         self.views.close()
         self.log.close()
 
@@ -54,25 +58,33 @@ def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
 
 def _open_sqlite(path: Path) -> Storage:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    views_path = _views_path(path)
-    for file in (path, views_path):
+    views_path, tree_path = _views_path(path), tree_path_of(path)
+    for file in (path, views_path, tree_path):
         file.touch(mode=0o600)  # bodies hold personal data; SQLite's other files get the same mode
     datastore = Datastore(str(path), "FULL")
     log = SQLiteLog(datastore)
     log.create_table()
     access = SQLiteAccess(datastore)
     access.create()
+    evidence = SQLiteEvidence(datastore, Datastore(str(tree_path), "NORMAL"))
+    evidence.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
-    return Storage(log, SQLiteEvents(datastore), views, access)
+    return Storage(log, SQLiteEvents(datastore), views, access, evidence)
 
 
 def _views_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-views{path.suffix}")
 
 
+def tree_path_of(path: Path) -> Path:
+    """The file of the tree beside a ledger's own."""
+    return path.with_name(f"{path.stem}-tree{path.suffix}")
+
+
 def _open_postgres(url: str) -> Storage:
     # Imported here: its driver takes a tenth of a second, and an embedded ledger needs none.
     from adapters.storage import postgres_schema
+    from adapters.storage.evidence_postgres import PostgresEvidence
     from adapters.storage.postgres import Database
     from adapters.storage.postgres_access import PostgresAccess
     from adapters.storage.postgres_events import PostgresEvents
@@ -82,5 +94,6 @@ def _open_postgres(url: str) -> Storage:
     if postgres_schema.check(url):
         postgres_schema.init(url)
     database = Database(url)
+    access, evidence = PostgresAccess(database), PostgresEvidence(Database(url))
     views = PostgresViews(Database(url))
-    return Storage(PostgresLog(database), PostgresEvents(database), views, PostgresAccess(database))
+    return Storage(PostgresLog(database), PostgresEvents(database), views, access, evidence)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def is_sqlite(url: str) -> bool:
@@ -23,3 +24,14 @@ def shown(url: str) -> str:
         return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_safe(url: str) -> bool:
+    """Whether what is sent to this web address is encrypted on its way, or does not leave the
+    machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    return bool(parts.hostname) and (parts.scheme == "https" or is_local)

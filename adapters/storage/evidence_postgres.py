@@ -1,0 +1,118 @@
+"""The evidence of a ledger in PostgreSQL, in the ledger's schema."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from adapters.storage.evidence import EvidenceStore, Head, KeptBody, StoredRow
+from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
+from adapters.storage.postgres import Database
+from adapters.storage.views import Cursor
+
+KEYS_LOCK, SEAL_LOCK = 7_305_842_611_202_938, 7_305_842_611_202_939  # numbers that are ours alone
+# Recorded times are at most microseconds fine, so the product is whole.
+COLUMNS = (
+    "e.idx, e.originator_id, e.originator_version, e.topic, e.state, "
+    "(extract(epoch FROM e.recorded_at) * 1000000)::bigint, e.delivery_id"
+)
+SELECT = f"SELECT {COLUMNS} FROM order_ledger.stored_events AS e WHERE e.partition = {PARTITION}"
+OF_STREAMS = (
+    f"SELECT {COLUMNS} FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
+    f"SELECT * FROM order_ledger.stored_events WHERE partition = {PARTITION} "
+    "AND originator_id = stream ORDER BY originator_version OFFSET 0) AS e"
+)
+SELECT_BODIES = (
+    "SELECT d.id, d.outcome, d.replay_of, d.body_sha256, b.body FROM order_ledger.deliveries AS d "
+    "LEFT JOIN order_ledger.bodies AS b ON b.partition = d.partition AND b.delivery_id = d.id "
+    f"WHERE d.partition = {PARTITION} AND d.id > %s AND d.id <= %s ORDER BY d.id"
+)
+HEAD = (
+    "SELECT greatest(h.last_idx, (SELECT max(idx) FROM order_ledger.stored_events "
+    "WHERE partition = h.partition)), greatest(h.last_delivery_id, (SELECT max(id) "
+    "FROM order_ledger.deliveries WHERE partition = h.partition)) "
+    f"FROM order_ledger.log_head AS h WHERE h.partition = {PARTITION}"
+)
+
+
+class _Cursor:
+    """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
+
+    def __init__(self, cursor: psycopg.Cursor) -> None:
+        self._cursor = cursor
+        self.fetchone = cursor.fetchone
+        self.fetchall = cursor.fetchall
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        self._cursor.execute(sql.replace("?", "%s").encode(), params)
+
+
+class PostgresEvidence(EvidenceStore):
+    """The tables that migration 0008 made."""
+
+    schema = "order_ledger."
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        super().__init__(clock)
+        self._database = database
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+        """A transaction on a connection of the pool: sealing holds the one that writes."""
+        with (
+            self._database.reading() as connection,
+            connection.transaction(),
+            connection.cursor(binary=True) as cursor,
+        ):
+            yield _Cursor(cursor)
+
+    @contextmanager
+    def tree_transaction(self, *, commit: bool) -> Iterator[Cursor]:
+        """A transaction; one that writes waits until no other process seals."""
+        with (
+            self._database.writing() if commit else self._database.reading() as connection,
+            connection.transaction(),
+            connection.cursor(binary=True) as cursor,
+        ):
+            if commit:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SEAL_LOCK,))
+            yield _Cursor(cursor)
+
+    def lock(self, c: Cursor) -> None:
+        """Keep other processes from making keys known until the transaction ends."""
+        c.execute("SELECT pg_advisory_xact_lock(?)", (KEYS_LOCK,))
+
+    def rows(self, after: int, limit: int) -> Sequence[StoredRow]:
+        """The next stored events (see `EvidenceStore.rows`)."""
+        return self._rows(f"{SELECT} AND e.idx > %s ORDER BY e.idx LIMIT %s", (after, limit))
+
+    def rows_of(self, streams: Sequence[bytes]) -> Sequence[StoredRow]:
+        """The stored events of some orders (see `EvidenceStore.rows_of`)."""
+        return self._rows(OF_STREAMS, ([stream.decode() for stream in streams],))
+
+    def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
+        """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
+        return [KeptBody._make(row) for row in self._all(SELECT_BODIES, (after, upto))]
+
+    def head(self) -> Head:
+        """Where the log ends (see `EvidenceStore.head`)."""
+        return Head._make(self._all(HEAD, ())[0])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def _rows(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+        return [
+            StoredRow(idx, stream.encode(), version, topic.encode(), state.encode(), at, delivery)
+            for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
+        ]
+
+    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
+        with (
+            unavailable(),
+            self._database.reading() as connection,
+            connection.cursor(binary=True) as cursor,
+        ):
+            return cursor.execute(sql.encode(), params).fetchall()
