@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.event_source import EventSource
+from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
@@ -47,6 +48,7 @@ class Service:
             settings.ledger_name,
         )
         self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
+        self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
 
     def close(self) -> None:

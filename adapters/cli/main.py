@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli import database, deliveries, operators, orders, payments, tokens
+from adapters.cli import database, deliveries, evidence, operators, orders, payments, tokens
 from adapters.cli.demo import demo
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
@@ -100,6 +100,10 @@ app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(deliveries.quarantine, name="quarantine")
+app.command("verify", epilog=evidence.VERIFY_EXAMPLES)(evidence.verify)
+app.command("bundle", epilog=evidence.BUNDLE_EXAMPLES)(evidence.bundle)
+app.add_typer(evidence.checkpoint, name="checkpoint")
+app.add_typer(evidence.keys, name="keys")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(operators.app, name="operators")
 
@@ -133,6 +137,7 @@ def _tell_usage(error: typer.TyperException) -> int:
 
 def _tell(error: Exception) -> int | None:
     """Say what went wrong; returns the exit code, or None for what nobody foresaw."""
+    from adapters.evidence import EvidenceTrouble
     from adapters.settings import ConfigurationError
     from adapters.storage.log import StorageUnavailable
 
@@ -143,6 +148,8 @@ def _tell(error: Exception) -> int | None:
             for line in str(error).splitlines():
                 complain(f"configuration: {line}")
             return EXIT_USAGE
+        case EvidenceTrouble():
+            complain(f"evidence: {error}")
         case StorageUnavailable():
             complain(f"storage: {error}")
         case OSError():

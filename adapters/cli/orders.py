@@ -66,7 +66,7 @@ def show(
 ) -> None:
     """Show an order: its status, its payment, its review."""
     with _queries() as queries:
-        found = _find(queries, store, order_id)
+        found = find_order(queries, store, order_id)
         if as_of is None:
             order = queries.order(store, found)
         else:
@@ -144,7 +144,7 @@ def history(order_id: OrderName, store: OneStore = "default", as_json: AsJson = 
     contradicts is there too, and says so.
     """
     with _queries(AUDIT_HISTORY.name) as queries:
-        found = _find(queries, store, order_id)
+        found = find_order(queries, store, order_id)
         order, events = queries.order(store, found), queries.history(store, found)
         if order is None or events is None:
             raise Failed(f"the history of order {found} is not there yet")
@@ -160,7 +160,8 @@ def _queries(*more: str) -> Iterator["Queries"]:
         yield service.queries
 
 
-def _find(queries: "Queries", store: str, named: str) -> str:
+def find_order(queries: "Queries", store: str, named: str) -> str:
+    """The id of the order that has this id, or this reference alone."""
     from adapters.queries import AmbiguousReference
 
     try:

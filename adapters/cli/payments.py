@@ -95,7 +95,7 @@ def export(
             store=store,
         )
         events = _Counted(service.queries.stream_payments(wanted, None, None))
-        with _target(output) as file:
+        with target(output) as file:
             for line in FORMATS[form](events):
                 file.write(line.encode())
             file.flush()
@@ -117,7 +117,7 @@ class _Counted(Iterable[Item]):
 
 
 @contextmanager
-def _target(output: Path | None) -> Iterator[IO[bytes]]:
+def target(output: Path | None) -> Iterator[IO[bytes]]:
     """Standard output, or a file that replaces one of its name when it is whole."""
     if output is None or str(output) == "-":
         yield typer.get_binary_stream("stdout")

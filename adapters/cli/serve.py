@@ -11,6 +11,7 @@ import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from adapters.evidence.keys import KeyTrouble
 from adapters.http import create_app
 from adapters.keepers import ProcessKeeper
 from adapters.logs import configure_logs
@@ -45,7 +46,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 
 
 def _serve_alone(settings: Settings, listener: socket.socket) -> None:
-    service = Service(settings)
+    service = _sealable(settings)
     keeper = ProcessKeeper()
     service.ledger.event_log.on_append(keeper.wake)
     app = create_app(service, keeper)
@@ -54,7 +55,7 @@ def _serve_alone(settings: Settings, listener: socket.socket) -> None:
 
 
 def _serve_together(settings: Settings, listener: socket.socket, workers: int) -> None:
-    Service(settings).close()  # the schema is made once, and problems are told here
+    _sealable(settings).close()  # the schema is made once, and problems are told here
     keeper = ProcessKeeper()
     try:
         keeper.start()
@@ -63,6 +64,18 @@ def _serve_together(settings: Settings, listener: socket.socket, workers: int) -
         Multiprocess(config, [listener]).run()
     finally:
         keeper.stop()
+
+
+def _sealable(settings: Settings) -> Service:
+    """The service, once it is sure that it can seal its log: with the right key, or not at all."""
+    service = Service(settings)
+    if service.sealer.is_on:
+        try:
+            service.signer.signing_keys()
+        except KeyTrouble as error:
+            service.close()
+            raise ConfigurationError(str(error)) from None
+    return service
 
 
 def _config(app: Any, **options: Any) -> uvicorn.Config:

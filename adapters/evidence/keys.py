@@ -14,6 +14,7 @@ from tempfile import mkstemp
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from adapters.evidence import EvidenceTrouble
 from adapters.evidence.notes import Checkpoint, PublicKey, SignedCheckpoint, fingerprint, sign
 from adapters.storage.evidence import EvidenceStore, KnownKey
 from adapters.storage.log import PARTITION, Clock, utc_now
@@ -22,7 +23,7 @@ END = b"-----END PRIVATE KEY-----\n"
 OVERLAP = timedelta(days=30)
 
 
-class KeyTrouble(Exception):
+class KeyTrouble(EvidenceTrouble):
     """The ledger cannot be signed with the keys that are there; the message says what to do."""
 
 

@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Iterable
 from struct import Struct
 
-from adapters.storage.evidence import StoredRow
+from adapters.storage.evidence import RawRow
 from domain.log import Position
 
 FORM = 1
@@ -38,7 +38,7 @@ def entry(
     )
 
 
-def leaves(partition: int, rows: Iterable[StoredRow]) -> list[bytes]:
+def leaves(partition: int, rows: Iterable[RawRow]) -> list[bytes]:
     """The leaf hashes of stored events: `hash_leaf` of their entries, in one go."""
     return [
         _sha256(

@@ -12,11 +12,12 @@ from threading import Event, Lock
 from time import monotonic
 from typing import NamedTuple
 
+from adapters.evidence import EvidenceTrouble
 from adapters.evidence.keys import KeyTrouble, Signer
 from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import TILE_WIDTH, MissingTile, Tree
 from adapters.evidence.notes import BadNote, Checkpoint, SignedCheckpoint
-from adapters.storage.evidence import EvidenceStore, KeptCheckpoint, Sealing, StoredRow
+from adapters.storage.evidence import EvidenceStore, KeptCheckpoint, RawRow, Sealing
 from adapters.storage.log import PARTITION, StorageUnavailable
 from adapters.storage.sqlite import from_microseconds
 from domain.log import Position
@@ -30,7 +31,7 @@ VERIFY = "Run order-ledger verify"
 log = logging.getLogger("order_ledger.evidence")
 
 
-class Damaged(Exception):
+class Damaged(EvidenceTrouble):
     """The log is not what was sealed. Nothing more is signed until a person has looked."""
 
 
@@ -61,9 +62,14 @@ class Sealer:
         self._since: int | None = None  # the number of the checkpoint that the tree goes on from
         self._problem: str | None = ""  # so that what an earlier process said is forgotten
 
+    @property
+    def is_on(self) -> bool:
+        """Whether this ledger is sealed at all."""
+        return self._seconds > 0
+
     def run(self, stop: Event) -> None:
         """Seal until told to stop, and then what is left; nothing where checkpoints are off."""
-        if not self._seconds:
+        if not self.is_on:
             return
         self._guarded(self._signer.signing_keys)
         while not stop.is_set():
@@ -132,7 +138,7 @@ class Sealer:
         if last is not None and tree.size < last.size:
             self._regain(tree, last, sealing)
             return True
-        rows = self._store.rows(tree.size, BATCH_SIZE_MAX)
+        rows = self._store.raw_rows(tree.size, BATCH_SIZE_MAX)
         is_more = len(rows) == BATCH_SIZE_MAX
         if not is_due:
             rows = rows[: max(0, len(rows) - (tree.size + len(rows)) % TILE_WIDTH)]
@@ -181,7 +187,7 @@ class Sealer:
         return Tree()
 
     def _regain(self, tree: Tree, last: KeptCheckpoint, sealing: Sealing) -> None:
-        rows = self._store.rows(tree.size, min(BATCH_SIZE_MAX, last.size - tree.size))
+        rows = self._store.raw_rows(tree.size, min(BATCH_SIZE_MAX, last.size - tree.size))
         if not rows:
             raise Damaged(f"sealed events are missing in the log. {VERIFY}")
         _absorb(tree, rows, sealing)
@@ -224,8 +230,8 @@ def unsealed(store: EvidenceStore) -> Tail:
     return Tail(max(0, head - sealed), from_microseconds(first[0].recorded_at) if first else None)
 
 
-def _absorb(tree: Tree, rows: Sequence[StoredRow], sealing: Sealing) -> None:
+def _absorb(tree: Tree, rows: Sequence[RawRow], sealing: Sealing) -> None:
     for expected, row in enumerate(rows, tree.size + 1):
-        if row.idx != expected:
+        if row[0] != expected:
             raise Damaged(f"{Position(PARTITION, expected)} is missing in the log. {VERIFY}")
     sealing.put(tree.extend(leaves(PARTITION, rows)))

@@ -120,7 +120,7 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         """Every event of an order, oldest first."""
         store = store_of_order(caller, store)
         await _wait_for(queries, AUDIT_HISTORY.name, min_position)
-        found = await _find(queries, store, order_id, min_position)
+        found = await find_order(queries, store, order_id, min_position)
         return await _history(queries, store, found)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
@@ -137,7 +137,7 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         knew at an instant of recording.
         """
         store = store_of_order(caller, store)
-        found = await _find(queries, store, order_id, min_position)
+        found = await find_order(queries, store, order_id, min_position)
         if as_of is None:
             return _found(await run_in_threadpool(queries.order, store, found))
         return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
@@ -182,7 +182,10 @@ def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> No
         return StreamingResponse(FORMATS[form](events), media_type=MEDIA_TYPES[form])
 
 
-async def _find(queries: Queries, store: str, name: str, min_position: str | None) -> str:
+async def find_order(
+    queries: Queries, store: str, name: str, min_position: str | None = None
+) -> str:
+    """The id of the order that has this id, or this reference alone; else 404 or 409."""
     await _wait_for(queries, ORDER_STATUS.name, min_position)
     try:
         found = await run_in_threadpool(queries.find, store, name)

@@ -20,6 +20,7 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.evidence import evidence_router
 from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
 from adapters.http.openapi import complete
@@ -111,6 +112,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
+    app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(query_router(service.queries, door))
     app.include_router(operator_router(service.operators, door))
     app.include_router(health_router(service, keeper, door))

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from adapters.evidence.views import tail_view
 from adapters.http.access import Credentials, Door
 from adapters.keepers import Keeper
 from adapters.service import PROJECTIONS, Service
@@ -51,4 +52,8 @@ def _details(service: Service) -> dict[str, Any]:
             "lag": (head.index if head else 0) - (reached.index if reached else 0),
             "parked_at": str(poison.position) if poison else None,
         }
-    return {"head": str(head) if head else None, "projections": projections}
+    return {
+        "head": str(head) if head else None,
+        "projections": projections,
+        "evidence": tail_view(service.evidence).model_dump(),
+    }

@@ -2,7 +2,7 @@
 the tree, which can be made again. In SQL that both databases read."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,9 @@ class StoredRow(NamedTuple):
     state: bytes
     recorded_at: int
     delivery_id: int | None
+
+
+RawRow = tuple[int, bytes, int, bytes, bytes, int, int | None]
 
 
 class Head(NamedTuple):
@@ -78,8 +81,13 @@ class EvidenceStore:
         """A transaction over the tiles. One that writes waits until no other process seals."""
 
     @abstractmethod
+    def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
+        """The next stored events after an index, in the order of their indexes, as tuples of the
+        fields of a `StoredRow`: naming them costs as much as reading them."""
+
     def rows(self, after: int, limit: int) -> Sequence[StoredRow]:
-        """The next stored events after an index, in the order of their indexes."""
+        """The same, with names."""
+        return [StoredRow._make(row) for row in self.raw_rows(after, limit)]
 
     @abstractmethod
     def rows_of(self, streams: Sequence[bytes]) -> Sequence[StoredRow]:
@@ -88,6 +96,14 @@ class EvidenceStore:
     @abstractmethod
     def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
         """Deliveries after an id and up to another, in order, with their bodies."""
+
+    @abstractmethod
+    def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
+        """What the delivery log says that bodies have as sha256, of some deliveries by their id."""
+
+    @abstractmethod
+    def strays(self) -> int:
+        """How many events stand where none can: in no partition, or before its first index."""
 
     @abstractmethod
     def head(self) -> Head:

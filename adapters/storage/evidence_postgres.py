@@ -1,12 +1,12 @@
 """The evidence of a ledger in PostgreSQL, in the ledger's schema."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
-from adapters.storage.evidence import EvidenceStore, Head, KeptBody, StoredRow
+from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
 from adapters.storage.postgres import Database
 from adapters.storage.views import Cursor
@@ -27,6 +27,13 @@ SELECT_BODIES = (
     "SELECT d.id, d.outcome, d.replay_of, d.body_sha256, b.body FROM order_ledger.deliveries AS d "
     "LEFT JOIN order_ledger.bodies AS b ON b.partition = d.partition AND b.delivery_id = d.id "
     f"WHERE d.partition = {PARTITION} AND d.id > %s AND d.id <= %s ORDER BY d.id"
+)
+DIGESTS = (
+    "SELECT id, body_sha256 FROM order_ledger.deliveries "
+    f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
+)
+STRAYS = (
+    f"SELECT count(*) FROM order_ledger.stored_events WHERE partition <> {PARTITION} OR idx < 1"
 )
 HEAD = (
     "SELECT greatest(h.last_idx, (SELECT max(idx) FROM order_ledger.stored_events "
@@ -83,17 +90,27 @@ class PostgresEvidence(EvidenceStore):
         """Keep other processes from making keys known until the transaction ends."""
         c.execute("SELECT pg_advisory_xact_lock(?)", (KEYS_LOCK,))
 
-    def rows(self, after: int, limit: int) -> Sequence[StoredRow]:
-        """The next stored events (see `EvidenceStore.rows`)."""
+    def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
+        """The next stored events (see `EvidenceStore.raw_rows`)."""
         return self._rows(f"{SELECT} AND e.idx > %s ORDER BY e.idx LIMIT %s", (after, limit))
 
     def rows_of(self, streams: Sequence[bytes]) -> Sequence[StoredRow]:
         """The stored events of some orders (see `EvidenceStore.rows_of`)."""
-        return self._rows(OF_STREAMS, ([stream.decode() for stream in streams],))
+        names = [stream.decode() for stream in streams]
+        return [StoredRow._make(row) for row in self._rows(OF_STREAMS, (names,))]
 
     def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
         """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
         return [KeptBody._make(row) for row in self._all(SELECT_BODIES, (after, upto))]
+
+    def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
+        """The digests of bodies (see `EvidenceStore.body_digests`)."""
+        return dict(self._all(DIGESTS, (after, upto)))
+
+    def strays(self) -> int:
+        """How many events stand where none can (see `EvidenceStore.strays`)."""
+        (found,) = self._all(STRAYS, ())
+        return int(found[0])
 
     def head(self) -> Head:
         """Where the log ends (see `EvidenceStore.head`)."""
@@ -103,9 +120,9 @@ class PostgresEvidence(EvidenceStore):
         """Close the connections."""
         self._database.close()
 
-    def _rows(self, sql: str, params: Sequence[Any]) -> list[StoredRow]:
+    def _rows(self, sql: str, params: Sequence[Any]) -> list[RawRow]:
         return [
-            StoredRow(idx, stream.encode(), version, topic.encode(), state.encode(), at, delivery)
+            (idx, stream.encode(), version, topic.encode(), state.encode(), at, delivery)
             for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
         ]
 

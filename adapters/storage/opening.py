@@ -76,6 +76,18 @@ def _views_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-views{path.suffix}")
 
 
+def open_evidence(url: str) -> EvidenceStore:
+    """The evidence of a ledger that is there, on connections of its own. Nothing is created."""
+    if is_sqlite(url):
+        path = sqlite_path(url)
+        ledger, tree = (Datastore(str(each), "FULL") for each in (path, tree_path_of(path)))
+        return SQLiteEvidence(ledger, tree)
+    from adapters.storage.evidence_postgres import PostgresEvidence
+    from adapters.storage.postgres import Database
+
+    return PostgresEvidence(Database(url))
+
+
 def tree_path_of(path: Path) -> Path:
     """The file of the tree beside a ledger's own."""
     return path.with_name(f"{path.stem}-tree{path.suffix}")

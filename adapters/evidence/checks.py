@@ -1,0 +1,243 @@
+"""What is checked of a part of the log: its events against the tree, its orders against the rules,
+its bodies against their digests. Each part stands alone, so that parts run side by side."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from adapters.evidence.leaf import leaves
+from adapters.evidence.merkle import HASH_BYTES, TILE_WIDTH, hash_perfect
+from adapters.evidence.orders import Facts, Orders, read_facts
+from adapters.storage.evidence import EvidenceStore, KeptBody, RawRow
+from adapters.storage.log import PARTITION
+from domain.log import Position
+from domain.payment import Outcome
+
+BATCH = 4096
+EVENTS_IN_PART = TILE_WIDTH * TILE_WIDTH  # the events below one tile of level 1
+DELIVERIES_IN_PART = 16_384
+BODIES_BATCH = 512
+FINDINGS_MAX = 200  # of one part; the others are counted
+NEIGHBOURS = 64  # places at which a moved event is looked for
+
+
+class Finding(NamedTuple):
+    """Something that must not be: where it is, and what is wrong."""
+
+    at: str
+    problem: str
+
+
+class Part(NamedTuple):
+    """A part of the work: events or deliveries after a number and up to another. Of the events,
+    those up to `sealed` are in the tree."""
+
+    kind: str
+    after: int
+    upto: int
+    sealed: int = 0
+
+
+class Checked(NamedTuple):
+    """What became of a part: the first findings, and how many there are."""
+
+    part: Part
+    findings: list[Finding]
+    total: int
+
+
+def check(store: EvidenceStore, part: Part) -> Checked:
+    """Check a part. Raises `StorageUnavailable`."""
+    found = _events(store, part) if part.kind == "events" else _deliveries(store, part)
+    findings: list[Finding] = []
+    count = 0
+    for finding in found:
+        count += 1
+        if count <= FINDINGS_MAX:
+            findings.append(finding)
+    return Checked(part, findings, count)
+
+
+def place(index: int) -> str:
+    """A position of the one partition, as people write it."""
+    return str(Position(PARTITION, index))
+
+
+def gap(first: int, last: int) -> str:
+    """Some neighbouring positions."""
+    return place(first) if first == last else f"{place(first)} to {place(last)}"
+
+
+# ------------------------------------------------------------------------------------------ events
+
+
+def _events(store: EvidenceStore, part: Part) -> Iterator[Finding]:
+    orders = Orders(store.rows_of)
+    at = part.after
+    while at < part.upto:
+        batch = min(BATCH, part.upto - at)
+        rows = [row for row in store.raw_rows(at, batch) if row[0] <= at + batch]
+        yield from _gaps(at, at + batch, rows, part.sealed)
+        yield from _against_tree(store, at, min(at + batch, part.sealed), rows)
+        facts = [_facts(row[4]) for row in rows]
+        for index, problem in orders.take(rows, facts):
+            name = next(row[1] for row in rows if row[0] == index).decode(errors="replace")
+            yield Finding(place(index), f"order {name}: {problem}")
+        yield from _tied(store, rows, facts)
+        at += batch
+
+
+def _facts(state: bytes) -> Facts | None:
+    try:
+        return read_facts(state)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _gaps(after: int, upto: int, rows: Sequence[RawRow], sealed: int) -> Iterator[Finding]:
+    if len(rows) == upto - after:  # the key is unique, so they are all there
+        return
+    expected = after + 1
+    for index in (*(row[0] for row in rows), upto + 1):
+        for first, last, told in (
+            (expected, min(index - 1, sealed), "missing: sealed, and not in the log"),
+            (
+                max(expected, sealed + 1),
+                index - 1,
+                "missing: not sealed yet, but the log was longer",
+            ),
+        ):
+            if first <= last:
+                yield Finding(gap(first, last), told)
+        expected = index + 1
+
+
+def _against_tree(
+    store: EvidenceStore, after: int, upto: int, rows: Sequence[RawRow]
+) -> Iterator[Finding]:
+    """Compare events with the leaves that were sealed, and those with the roots above them."""
+    if upto <= after:
+        return
+    first, last = after // TILE_WIDTH, (upto - 1) // TILE_WIDTH
+    tiles = store.tiles(0, first, last - first + 1)
+    above = store.tile(1, first // TILE_WIDTH)  # a part lies below one tile of level 1
+    hashes = _leaves([row for row in rows if row[0] <= upto])
+    for number in range(first, last + 1):
+        start = number * TILE_WIDTH
+        width = min(TILE_WIDTH, upto - start)
+        sealed = tiles.get(number, b"")[: width * HASH_BYTES]
+        indexes = range(start + 1, start + width + 1)
+        actual = b"".join([hashes.get(index, bytes(HASH_BYTES)) for index in indexes])
+        is_right = len(sealed) == width * HASH_BYTES
+        if is_right and width == TILE_WIDTH:
+            parent = (number % TILE_WIDTH) * HASH_BYTES
+            expected = above[parent : parent + HASH_BYTES]
+            is_right = hash_perfect(sealed) == expected
+            if not is_right and hash_perfect(actual) == expected:
+                yield Finding(
+                    f"tile 0/{number}", "damaged; the events below it are what was sealed"
+                )
+                continue
+        if not is_right:
+            yield Finding(f"tile 0/{number}", "damaged or missing: what it sealed is not known")
+        elif actual != sealed:
+            yield from _differing(start, sealed, hashes, rows)
+
+
+def _leaves(rows: Sequence[RawRow]) -> dict[int, bytes]:
+    try:
+        return dict(zip([row[0] for row in rows], leaves(PARTITION, rows), strict=True))
+    except Exception:  # a value of no type that an event has: that one has no leaf
+        hashes = {}
+        for row in rows:
+            try:
+                hashes[row[0]] = leaves(PARTITION, [row])[0]
+            except Exception:  # noqa: S112
+                continue
+        return hashes
+
+
+def _differing(
+    start: int, sealed: bytes, hashes: Mapping[int, bytes], rows: Sequence[RawRow]
+) -> Iterator[Finding]:
+    by_index = {row[0]: row for row in rows}
+    for n in range(len(sealed) // HASH_BYTES):
+        index = start + n + 1
+        wanted = sealed[n * HASH_BYTES : (n + 1) * HASH_BYTES]
+        if index in by_index and hashes.get(index) != wanted:
+            moved = _moved_to(index, wanted, by_index)
+            told = f"; that one stands at {place(moved)}" if moved else ""
+            yield Finding(place(index), f"not the event that was sealed here{told}")
+
+
+def _moved_to(index: int, wanted: bytes, by_index: Mapping[int, RawRow]) -> int | None:
+    """Where the event stands that was sealed at an index, if it is near."""
+    for other in range(index - NEIGHBOURS, index + NEIGHBOURS + 1):
+        row = by_index.get(other)
+        if row is not None and other != index:
+            try:
+                (leaf,) = leaves(PARTITION, [(index, *row[1:])])
+            except Exception:  # noqa: S112
+                continue
+            if leaf == wanted:
+                return other
+    return None
+
+
+def _tied(
+    store: EvidenceStore, rows: Sequence[RawRow], facts: Sequence[Facts | None]
+) -> Iterator[Finding]:
+    """Compare the digest that an event tells of its body with that of its delivery."""
+    told = [
+        (row[0], row[6], fact.body_sha256)
+        for row, fact in zip(rows, facts, strict=True)
+        if fact is not None and fact.body_sha256 is not None and isinstance(row[6], int)
+    ]
+    if not told:
+        return
+    ids = [delivery for _, delivery, _ in told]
+    low, high = min(ids), max(ids)
+    if high - low > 4 * BATCH:  # ids that were tampered with
+        digests = {n: d for each in ids for n, d in store.body_digests(each - 1, each).items()}
+    else:
+        digests = dict(store.body_digests(low - 1, high))
+    for index, delivery, digest in told:
+        if delivery not in digests:
+            yield Finding(place(index), f"its delivery {delivery} is not in the delivery log")
+        elif digests[delivery] != digest:
+            yield Finding(place(index), f"its body_sha256 is not that of its delivery {delivery}")
+
+
+# -------------------------------------------------------------------------------------- deliveries
+
+
+def _deliveries(store: EvidenceStore, part: Part) -> Iterator[Finding]:
+    at = part.after
+    while at < part.upto:
+        upto = min(at + BODIES_BATCH, part.upto)
+        expected = at + 1
+        for kept in store.bodies(at, upto):
+            if kept.delivery_id > expected:
+                yield _missing(expected, kept.delivery_id - 1)
+            expected = kept.delivery_id + 1
+            problem = _body_problem(kept)
+            if problem is not None:
+                yield Finding(f"delivery {kept.delivery_id}", problem)
+        if expected <= upto:
+            yield _missing(expected, upto)
+        at = upto
+
+
+def _missing(first: int, last: int) -> Finding:
+    name = f"delivery {first}" if first == last else f"deliveries {first} to {last}"
+    return Finding(name, "missing in the delivery log")
+
+
+def _body_problem(kept: KeptBody) -> str | None:
+    if kept.body is not None:
+        is_whole = hashlib.sha256(kept.body).hexdigest() == kept.body_sha256
+        return None if is_whole else "its body is not the one whose sha256 was recorded"
+    is_kept_elsewhere = kept.replay_of is not None or kept.outcome == Outcome.DUPLICATE.value
+    return None if is_kept_elsewhere else "its body is missing"

@@ -1,0 +1,41 @@
+"""Checkpoints kept elsewhere: in a folder, and by a witness. What lies beside the data proves
+little against someone who can change both."""
+
+import os
+from pathlib import Path
+from tempfile import mkstemp
+
+from adapters.evidence import EvidenceTrouble
+from adapters.evidence.notes import SignedCheckpoint
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+
+
+def to_folder(signed: SignedCheckpoint, folder: Path) -> Path:
+    """Write a checkpoint into a folder, whole or not at all. Returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partition = signed.checkpoint.origin.rpartition("/")[2]
+    path = folder / f"checkpoint-{partition}-{signed.checkpoint.size:012d}.txt"
+    descriptor, draft = mkstemp(dir=folder, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(signed.note)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(draft).chmod(0o644)  # it is made to be read by others
+    Path(draft).replace(path)
+    return path
+
+
+def to_witness(signed: SignedCheckpoint, url: str) -> None:
+    """POST a checkpoint as it is, and wait for a 2xx. Raises `EvidenceTrouble`."""
+    import httpx
+
+    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    try:
+        answer = httpx.post(url, content=signed.note.encode(), headers=headers, timeout=timeout)
+    except httpx.HTTPError as error:
+        raise EvidenceTrouble(f"the witness cannot be reached: {type(error).__name__}") from error
+    if not answer.is_success:
+        raise EvidenceTrouble(f"the witness answered {answer.status_code}: it has no checkpoint")

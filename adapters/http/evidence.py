@@ -1,0 +1,78 @@
+"""Evidence over HTTP: bundles, checkpoints and public keys."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+
+from adapters.access.roles import Caller, Role
+from adapters.evidence.bundle import Bundle, NoBundle
+from adapters.evidence.views import CheckpointPage, KeyList, checkpoint_page, key_list
+from adapters.http.access import NO_ORDER, Door, store_of_order
+from adapters.http.api import Text, find_order
+from adapters.queries import PAGE_SIZE_MAX
+from adapters.service import Service
+
+NUMBER_MAX = 2**63 - 1  # that a database can hold
+Number = Annotated[int, Query(ge=1, le=NUMBER_MAX)]
+
+
+def evidence_router(service: Service, door: Door) -> APIRouter:
+    """The routes of the evidence, for tokens with the role auditor."""
+    auditor = door.require(Role.AUDITOR)
+    router = APIRouter(tags=["evidence"], responses={s: {} for s in (401, 403, 422, 503)})
+
+    @router.get("/orders/{order_id:path}/bundle", responses={404: {}, 409: {}})
+    async def order_bundle(
+        order_id: str,
+        caller: Annotated[Caller, auditor],
+        store: Text | None = None,
+        since: Number | None = None,
+    ) -> Bundle:
+        """An order's history with the proofs that it is in the log.
+
+        `since` is the size of an earlier checkpoint, which the log is then proven to continue.
+        """
+        of = store_of_order(caller, store)
+        found = await find_order(service.queries, of, order_id)
+        try:
+            bundle = await run_in_threadpool(_bundle, service, of, found, since)
+        except NoBundle as error:
+            raise HTTPException(409, str(error)) from None
+        if bundle is None:
+            raise HTTPException(404, NO_ORDER)
+        return bundle
+
+    @router.get("/checkpoints")
+    async def list_checkpoints(
+        _: Annotated[Caller, auditor],
+        after: Number | None = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 100,
+    ) -> CheckpointPage:
+        """Signed checkpoints, newest first."""
+        rows = await run_in_threadpool(service.evidence.checkpoints_before, after, limit + 1)
+        return checkpoint_page(rows, limit)
+
+    @router.get("/checkpoints/latest", response_class=PlainTextResponse, responses={404: {}})
+    async def latest_checkpoint(_: Annotated[Caller, auditor]) -> PlainTextResponse:
+        """The newest checkpoint, as the signed note that it is."""
+        last = await run_in_threadpool(service.evidence.last_checkpoint)
+        if last is None:
+            raise HTTPException(404, "nothing is sealed yet")
+        return PlainTextResponse(last.note)
+
+    @router.get("/public-keys")
+    async def list_keys(_: Annotated[Caller, auditor]) -> KeyList:
+        """Every key that ever signed a checkpoint, oldest first."""
+        now = datetime.now(UTC)
+        return await run_in_threadpool(key_list, service.evidence, service.signer, now)
+
+    return router
+
+
+def _bundle(service: Service, store: str, order_id: str, since: int | None) -> Bundle | None:
+    earlier = service.bundler.checkpoint_of(since) if since is not None else None
+    return service.bundler.bundle(store, order_id, earlier)
