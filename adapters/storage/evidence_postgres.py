@@ -12,11 +12,13 @@ from adapters.storage.postgres import Database
 from adapters.storage.views import Cursor
 
 KEYS_LOCK, SEAL_LOCK = 7_305_842_611_202_938, 7_305_842_611_202_939  # numbers that are ours alone
-# Recorded times are at most microseconds fine, so the product is whole.
+# As the very bytes that are stored, which is also what costs the least: a time is sent as the
+# microseconds since 2000-01-01 UTC.
 COLUMNS = (
-    "e.idx, e.originator_id, e.originator_version, e.topic, e.state, "
-    "(extract(epoch FROM e.recorded_at) * 1000000)::bigint, e.delivery_id"
+    "e.idx, textsend(e.originator_id), e.originator_version, textsend(e.topic), "
+    "textsend(e.state), timestamptz_send(e.recorded_at), e.delivery_id"
 )
+YEAR_2000 = 946_684_800_000_000  # in microseconds since 1970-01-01 UTC
 SELECT = f"SELECT {COLUMNS} FROM order_ledger.stored_events AS e WHERE e.partition = {PARTITION}"
 OF_STREAMS = (
     f"SELECT {COLUMNS} FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
@@ -121,8 +123,9 @@ class PostgresEvidence(EvidenceStore):
         self._database.close()
 
     def _rows(self, sql: str, params: Sequence[Any]) -> list[RawRow]:
+        number = int.from_bytes
         return [
-            (idx, stream.encode(), version, topic.encode(), state.encode(), at, delivery)
+            (idx, stream, version, topic, state, number(at, signed=True) + YEAR_2000, delivery)
             for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
         ]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from adapters.cli.serve import _config
-from tests.bench import append, bodies, ingest, machine, memory
+from tests.bench import append, bodies, evidence, ingest, machine, memory
 from tests.bench.contenders import NAMES, machinery
 from tests.bench.figures import Report
 from tests.bench.generator import choose
 
-BENCHES = ("ingest", "append", "memory")
+BENCHES = ("ingest", "append", "memory", "evidence")
 FULL: Report = {
     "rounds": 5,
     "seconds": 8.0,
@@ -22,6 +22,8 @@ FULL: Report = {
     "connections": [64, 256],
     "append_sizes": [10_000, 1_000_000],
     "deliveries": 1_000_000,
+    "verified_events": 1_000_000,
+    "tree_sizes": [1_000_000, 10_000_000],
 }
 SHORT: Report = {
     "rounds": 2,
@@ -30,6 +32,8 @@ SHORT: Report = {
     "connections": [64],
     "append_sizes": [10_000, 50_000],
     "deliveries": 20_000,
+    "verified_events": 100_000,
+    "tree_sizes": [100_000, 1_000_000],
 }
 UVICORN_SHOWN = "loop http ws lifespan access_log server_header date_header proxy_headers".split()
 
@@ -69,6 +73,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--generator", choices=("auto", "wrk", "python"), default="auto")
     parser.add_argument("--append-sizes", type=_numbers, help="events in the log")
     parser.add_argument("--deliveries", type=int, help="taken in by the memory bench")
+    parser.add_argument("--verified-events", type=int, help="in the ledger that is verified")
+    parser.add_argument("--tree-sizes", type=_numbers, help="of trees that proofs are read from")
     parser.add_argument("--json", type=Path, help="write everything to this file; - is the output")
     given = parser.parse_args(arguments)
     wrong = set(given.benches) - set(BENCHES)
@@ -114,6 +120,11 @@ def _measure(given: argparse.Namespace) -> Report:
                 services, given.deliveries, given.connections[0], generator,
                 given.contenders, _say,
             )  # fmt: skip
+        if "evidence" in wanted:
+            report["evidence"] = evidence.evidence(
+                services, given.verified_events, given.tree_sizes, given.rounds,
+                given.contenders, _say,
+            )  # fmt: skip
         report["machine"]["load_average_after"] = machine.load_average()
     return report
 
@@ -121,7 +132,8 @@ def _measure(given: argparse.Namespace) -> Report:
 def _print(report: Report) -> None:
     lines = [f"{part}: {_pairs(report[part])}" for part in ("machine", "versions", "postgres")]
     lines.append(f"flags: {_pairs(report['flags'])}")
-    for module, name in ((ingest, "ingest"), (append, "append"), (memory, "memory")):
+    modules = ((ingest, "ingest"), (append, "append"), (memory, "memory"), (evidence, "evidence"))
+    for module, name in modules:
         if name in report:
             lines += module.told(report[name])
     sys.stdout.write("\n".join([*lines, ""]))

@@ -30,7 +30,9 @@ STOP_SECONDS = 30
 CATCH_UP_SECONDS = 180
 POLL_SECONDS = 0.05
 OURS = ("sqlite", "postgres")
-NAMES = ("empty", "straightforward-sqlite", "straightforward-postgres", *OURS)
+UNSEALED = {"unsealed-sqlite": "sqlite", "unsealed-postgres": "postgres"}  # of which of ours
+SERVICES = (*OURS, *UNSEALED)
+NAMES = ("empty", "straightforward-sqlite", "straightforward-postgres", *UNSEALED, *OURS)
 POSTGRES_SHOWN = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 
 
@@ -211,14 +213,15 @@ def running(name: str, machine: Machinery) -> Iterator[Running]:
 
 
 def _command(name: str) -> list[str]:
-    if name in OURS:
+    if name in SERVICES:
         return ["adapters.cli", "serve", "--host", "127.0.0.1", "--port", "0"]
     return ["tests.bench.responders", name.partition("-")[0]]
 
 
 def _environment(name: str, database: str) -> dict[str, str]:
-    if name in OURS:
+    if name in SERVICES:
         return {
+            **({"ORDER_LEDGER_SEAL_SECONDS": "0"} if name in UNSEALED else {}),
             "ORDER_LEDGER_DATABASE_URL": database or "sqlite:///ledger.db",
             "ORDER_LEDGER_PROVIDERS": json.dumps({"sevi": {"tokens": [TOKEN]}}),
             "ORDER_LEDGER_API_TOKENS": json.dumps([API_TOKEN]),

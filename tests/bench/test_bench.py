@@ -17,7 +17,7 @@ from tests.bench.figures import spread, table
 RUN_SECONDS = 240
 TINY = (
     "--rounds=1 --seconds=0.3 --warm-up=0.1 --connections=4 --append-sizes=100,300 "
-    "--deliveries=300 --json=-"
+    "--deliveries=300 --verified-events=200 --tree-sizes=300,600 --json=-"
 ).split()
 
 
@@ -57,6 +57,10 @@ def test_everything_is_measured_and_reported() -> None:
         assert set(report["append"][name]["sizes"]) == {"100", "300"}
         assert report["memory"][name]["samples"][-1]["deliveries"] >= 300
         assert report["memory"][name]["lag_events"] >= 0
+        assert part["contenders"][name]["ratio_to_unsealed"]["median"] > 0
+        assert report["evidence"][name]["verify"]["is_sound"]
+        assert report["evidence"][name]["verify"]["ratio"]["median"] > 0
+        assert set(report["evidence"][name]["proofs"]) == {"300", "600"}
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
