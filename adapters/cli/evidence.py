@@ -227,7 +227,14 @@ def rotate(
     itself.
     """
     with opened() as service:
+        from adapters.access.roles import user_of_this_process
+        from adapters.storage.access import Operation
+
         key = service.signer.rotate(timedelta(days=overlap), is_lost=lost)
+        done = Operation.by(
+            user_of_this_process(), "keys rotate", key.fingerprint, "lost" if lost else None
+        )
+        service.operators.append(done)
     typer.echo(str(key))
 
 

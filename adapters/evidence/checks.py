@@ -81,6 +81,10 @@ def _events(store: EvidenceStore, part: Part) -> Iterator[Finding]:
         rows = [row for row in store.raw_rows(at, batch) if row[0] <= at + batch]
         yield from _gaps(at, at + batch, rows, part.sealed)
         yield from _against_tree(store, at, min(at + batch, part.sealed), rows)
+        odd = {row[0] for row in rows if type(row[2]) is not int}
+        if odd:
+            yield from (Finding(place(idx), "its version is no number") for idx in sorted(odd))
+            rows = [row for row in rows if row[0] not in odd]
         facts = [_facts(row[4]) for row in rows]
         for index, problem in orders.take(rows, facts):
             name = next(row[1] for row in rows if row[0] == index).decode(errors="replace")

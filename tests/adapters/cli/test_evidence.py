@@ -168,6 +168,7 @@ def test_keys_are_listed_exported_and_rotated(sealed: Shop, order_ledger: Comman
     told = json.loads(order_ledger("keys", "list", "--json").out)["items"]
     assert [key["public_key"] for key in told] == [old, new]
     assert [key["signs"] for key in told] == [True, True]
+    assert "keys rotate" in order_ledger("operators", "log").out
     assert PublicKey.parse(new).fingerprint in order_ledger("keys", "list").out
     seal(sealed)
     assert order_ledger("verify").code == 0

@@ -112,6 +112,28 @@ def test_any_flipped_byte_of_a_state_is_named(ledger: Sealed) -> None:
     assert {f"0-{2 * offset + 1}" for offset in range(0, 320, 40) if offset < 300} <= set(named)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "originator_version = 'x'",
+        "originator_version = 1.5",
+        "recorded_at = 'x'",
+        "recorded_at = 9223372036854775807",
+        "delivery_id = 'x'",
+        "delivery_id = 9223372036854775807",
+        "topic = x'ff00'",
+        "originator_id = x'ff00'",
+        "state = x'ff'",
+        "state = '[' || char(0) || ']'",
+    ],
+)
+def test_a_value_that_no_event_has_is_named(ledger: Sealed, change: str) -> None:
+    if not ledger.url.startswith("sqlite"):
+        pytest.skip("PostgreSQL's columns take no value of another type")
+    ledger.tamper(f"UPDATE stored_events SET {change} WHERE idx = 301")
+    assert set(found(ledger)) >= ({"0-301"} if "id = '" not in change else set())
+
+
 def test_a_deleted_event_is_named(ledger: Sealed) -> None:
     ledger.tamper("DELETE FROM stored_events WHERE idx IN (5, 6, 9)")
     named = found(ledger)
