@@ -140,12 +140,18 @@ class Sealer:
             return True
         rows = self._store.raw_rows(tree.size, BATCH_SIZE_MAX)
         is_more = len(rows) == BATCH_SIZE_MAX
+        if not rows and self._is_gap(tree.size):
+            raise Damaged(f"{Position(PARTITION, tree.size + 1)} is missing in the log. {VERIFY}")
         if not is_due:
             rows = rows[: max(0, len(rows) - (tree.size + len(rows)) % TILE_WIDTH)]
         _absorb(tree, rows, sealing)
         if is_due:
             self._sign(tree, last, sealing)
         return is_more
+
+    def _is_gap(self, size: int) -> bool:
+        """Whether the log goes on although nothing follows; asked once more, since it may grow."""
+        return self._store.head().idx > size and not self._store.raw_rows(size, BATCH_SIZE_MAX)
 
     def _sign(self, tree: Tree, last: KeptCheckpoint | None, sealing: Sealing) -> None:
         if tree.size == 0:

@@ -82,8 +82,9 @@ class EvidenceStore:
 
     @abstractmethod
     def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
-        """The next stored events after an index, in the order of their indexes, as tuples of the
-        fields of a `StoredRow`: naming them costs as much as reading them."""
+        """The stored events of the next `limit` indexes after one, in order: fewer where the log
+        ends or has a gap. They are tuples of the fields of a `StoredRow`, since naming those costs
+        as much as reading them."""
 
     def rows(self, after: int, limit: int) -> Sequence[StoredRow]:
         """The same, with names."""

@@ -1,7 +1,7 @@
 """The evidence of a ledger in PostgreSQL, in the ledger's schema."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -27,8 +27,9 @@ OF_STREAMS = (
 )
 SELECT_BODIES = (
     "SELECT d.id, d.outcome, d.replay_of, d.body_sha256, b.body FROM order_ledger.deliveries AS d "
-    "LEFT JOIN order_ledger.bodies AS b ON b.partition = d.partition AND b.delivery_id = d.id "
-    f"WHERE d.partition = {PARTITION} AND d.id > %s AND d.id <= %s ORDER BY d.id"
+    f"LEFT JOIN (SELECT * FROM order_ledger.bodies WHERE partition = {PARTITION} "
+    "AND delivery_id > %(after)s AND delivery_id <= %(upto)s) AS b ON b.delivery_id = d.id "
+    f"WHERE d.partition = {PARTITION} AND d.id > %(after)s AND d.id <= %(upto)s ORDER BY d.id"
 )
 DIGESTS = (
     "SELECT id, body_sha256 FROM order_ledger.deliveries "
@@ -68,10 +69,11 @@ class PostgresEvidence(EvidenceStore):
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[Cursor]:
-        """A transaction on a connection of the pool: sealing holds the one that writes."""
+        """A transaction on a connection of the pool: sealing holds the one that writes. What is
+        only read is read in one statement, which wants none."""
         with (
             self._database.reading() as connection,
-            connection.transaction(),
+            connection.transaction() if commit else nullcontext(),
             connection.cursor(binary=True) as cursor,
         ):
             yield _Cursor(cursor)
@@ -79,13 +81,16 @@ class PostgresEvidence(EvidenceStore):
     @contextmanager
     def tree_transaction(self, *, commit: bool) -> Iterator[Cursor]:
         """A transaction; one that writes waits until no other process seals."""
+        if not commit:
+            with self.transaction(commit=False) as c:
+                yield c
+            return
         with (
-            self._database.writing() if commit else self._database.reading() as connection,
+            self._database.writing() as connection,
             connection.transaction(),
             connection.cursor(binary=True) as cursor,
         ):
-            if commit:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SEAL_LOCK,))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SEAL_LOCK,))
             yield _Cursor(cursor)
 
     def lock(self, c: Cursor) -> None:
@@ -94,7 +99,10 @@ class PostgresEvidence(EvidenceStore):
 
     def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
         """The next stored events (see `EvidenceStore.raw_rows`)."""
-        return self._rows(f"{SELECT} AND e.idx > %s ORDER BY e.idx LIMIT %s", (after, limit))
+        # Both ends, not a LIMIT: a plan that does not know the limit would sort all that follows.
+        return self._rows(
+            f"{SELECT} AND e.idx > %s AND e.idx <= %s ORDER BY e.idx", (after, after + limit)
+        )
 
     def rows_of(self, streams: Sequence[bytes]) -> Sequence[StoredRow]:
         """The stored events of some orders (see `EvidenceStore.rows_of`)."""
@@ -103,7 +111,8 @@ class PostgresEvidence(EvidenceStore):
 
     def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
         """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
-        return [KeptBody._make(row) for row in self._all(SELECT_BODIES, (after, upto))]
+        bounds = {"after": after, "upto": upto}
+        return [KeptBody._make(row) for row in self._all(SELECT_BODIES, bounds)]
 
     def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
         """The digests of bodies (see `EvidenceStore.body_digests`)."""
@@ -129,7 +138,7 @@ class PostgresEvidence(EvidenceStore):
             for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
         ]
 
-    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
+    def _all(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         with (
             unavailable(),
             self._database.reading() as connection,

@@ -61,7 +61,9 @@ class SQLiteEvidence(EvidenceStore):
 
     def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
         """The next stored events (see `EvidenceStore.raw_rows`)."""
-        return self._all(f"{SELECT} WHERE idx > ? ORDER BY idx LIMIT ?", (after, limit))
+        return self._all(
+            f"{SELECT} WHERE idx > ? AND idx <= ? ORDER BY idx", (after, after + limit)
+        )
 
     def rows_of(self, streams: Sequence[bytes]) -> Sequence[StoredRow]:
         """The stored events of some orders (see `EvidenceStore.rows_of`)."""

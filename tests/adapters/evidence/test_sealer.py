@@ -168,6 +168,16 @@ def test_a_hole_in_the_log_is_not_sealed_over(sealed: Sealed) -> None:
     assert sealed.evidence.last_checkpoint() is None
 
 
+def test_a_hole_that_is_larger_than_a_batch_is_not_sealed_over(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.evidence.sealer.BATCH_SIZE_MAX", 16)
+    sealed.fill(20)
+    sealed.tamper("DELETE FROM stored_events WHERE idx <= 20")
+    with pytest.raises(Damaged, match="0-1 is missing"):
+        sealed.sealer.seal()
+
+
 def test_a_checkpoint_that_was_forged_is_not_gone_on_from(sealed: Sealed) -> None:
     sealed.fill(2)
     signed = sealed.sealer.seal()
