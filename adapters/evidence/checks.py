@@ -144,8 +144,11 @@ def _against_tree(
                     f"tile 0/{number}", "damaged; the events below it are what was sealed"
                 )
                 continue
-        if not is_right:
-            yield Finding(f"tile 0/{number}", "damaged or missing: what it sealed is not known")
+        if not sealed:
+            yield Finding(f"tile 0/{number}", "missing: what it sealed is not known")
+        elif not is_right:
+            told = f"changed, some of them: tile 0/{number} has another root, and so have they"
+            yield Finding(gap(start + 1, start + width), told)
         elif actual != sealed:
             yield from _differing(start, sealed, hashes, rows)
 

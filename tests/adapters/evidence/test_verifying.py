@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.evidence import checks, verifying
+from adapters.evidence.leaf import leaves
+from adapters.evidence.merkle import Tree
 from adapters.evidence.notes import SignedCheckpoint
 from adapters.evidence.verifying import Verdict
 from domain.payment import PaymentStatus
@@ -270,10 +272,20 @@ def test_a_checkpoint_that_does_not_fit_the_tree_is_named(ledger: Sealed) -> Non
     assert named["tile 0/1"] == "damaged; the events below it are what was sealed"
 
 
+def test_an_event_that_was_changed_with_its_tile_is_found(ledger: Sealed) -> None:
+    ledger.tamper("UPDATE stored_events SET topic = 'ReviewRequired' WHERE idx = 2")
+    tree = Tree()
+    (tile, *_) = tree.extend(leaves(0, ledger.evidence.raw_rows(0, 256)))
+    with ledger.evidence.sealing() as sealing:
+        sealing.put([tile])
+    told = found(ledger)["0-1 to 0-256"]
+    assert told == "changed, some of them: tile 0/0 has another root, and so have they"
+
+
 def test_tiles_that_are_gone_are_said_and_made_again(ledger: Sealed) -> None:
     ledger.tamper_tree("DELETE FROM tiles")
     named = found(ledger)
-    assert named["tile 0/0"] == "damaged or missing: what it sealed is not known"
+    assert named["tile 0/0"] == "missing: what it sealed is not known"
     assert "cannot be compared" in named["checkpoint 1"]
     ledger.another_sealer().seal()
     assert found(ledger) == {}
