@@ -46,7 +46,7 @@ class ThreadKeeper:
     def __init__(self, service: Service) -> None:
         self._runner = service.runner
         self._stop = Event()
-        self._thread = Thread(target=self._runner.run, args=(self._stop,), name="projections")
+        self._thread = Thread(target=service.keep, args=(self._stop,), name="projections")
         service.ledger.event_log.on_append(self._runner.wake.set)
 
     @property
@@ -157,7 +157,7 @@ def main() -> None:
     stop = Event()
     Thread(target=_follow_lifeline, args=(service.runner.wake, stop), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(service.runner.wake.set, stop)
-    service.runner.run(stop)
+    service.keep(stop)
     service.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters.ledger import OrderLedger
-from adapters.storage.views import Views
+from adapters.storage.views import Reader, Views
 from domain.log import Position, stream_of
 from domain.money import amount_text
 from projections.audit_history import HISTORY, HistoryRow
@@ -131,18 +131,16 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        if self._views.rows(ORDERS, [(store, name)]):
-            return name
-        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
-        found = self._views.select(REFERENCES, clauses, (store, name))
-        if len(found) > 1:
-            raise AmbiguousReference
-        return found[0].order_id if found else None
+        row = self._views.read(lambda reader: _find(reader, store, name))
+        return row.order_id if row else None
 
-    def order(self, store: str, order_id: str) -> OrderView | None:
-        """An order now."""
-        rows = self._views.rows(ORDERS, [(store, order_id)])
-        return _order_view(rows[0]) if rows else None
+    def order(self, store: str, name: str) -> OrderView | None:
+        """An order now, by its id or, where none has it, by this reference.
+
+        Raises `AmbiguousReference` where several orders share the reference.
+        """
+        row = self._views.read(lambda reader: _find(reader, store, name))
+        return _order_view(row) if row else None
 
     def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
         """An order as the ledger knew it at an instant of recording."""
@@ -166,26 +164,12 @@ class Queries:
         limit: int = 100,
     ) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        where, params = ["1 = 1"], []
-        if store is not None:
-            where.append('"store" = ?')
-            params.append(store)
-        if status is not None:
-            where.append('"status" = ?')
-            params.append(status)
-        if review_open:
-            where.append('"review" IS NOT NULL')
-        if reference is not None:
-            where.append(
-                '("order_id" = ? OR ("store", "order_id") IN '
-                f'(SELECT "store", "order_id" FROM {REFERENCES.name} WHERE "reference" = ?))'
-            )
-            params += [reference, reference]
-        if after is not None:
-            where.append('("store", "order_id") > (?, ?)')
-            params += _read_cursor(after)
-        clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit + 1:d}'
-        rows = self._views.select(ORDERS, clauses, params)
+        position = None if after is None else _read_cursor(after)
+
+        def ask(reader: Reader) -> list[OrderRow]:
+            return _orders(reader, store, status, review_open, reference, position, limit + 1)
+
+        rows = self._views.read(ask)
         items = [_order_view(row) for row in rows[:limit]]
         last = items[-1] if len(rows) > limit else None
         return OrderPage(
@@ -245,6 +229,48 @@ class Queries:
             params += [after.partition, after.index]
         clauses = f'WHERE {" AND ".join(where)} ORDER BY "partition", "idx" LIMIT {limit:d}'
         return self._views.select(HISTORY, clauses, params)
+
+
+def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
+    rows = reader.rows(ORDERS, [(store, name)])
+    if not rows:
+        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
+        found = reader.select(REFERENCES, clauses, (store, name))
+        if len(found) > 1:
+            raise AmbiguousReference
+        rows = reader.rows(ORDERS, [(store, one.order_id) for one in found])
+    return rows[0] if rows else None
+
+
+def _orders(
+    reader: Reader,
+    store: str | None,
+    status: str | None,
+    review_open: bool,
+    reference: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> list[OrderRow]:
+    where, params = ["1 = 1"], []
+    if store is not None:
+        where.append('"store" = ?')
+        params.append(store)
+    if status is not None:
+        where.append('"status" = ?')
+        params.append(status)
+    if review_open:
+        where.append('"review" IS NOT NULL')
+    if reference is not None:
+        named = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
+        where.append(
+            '("order_id" = ? OR ("store", "order_id") IN ' + f'({named} WHERE "reference" = ?))'
+        )
+        params += [reference, reference]
+    if after is not None:
+        where.append('("store", "order_id") > (?, ?)')
+        params += after
+    clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
+    return reader.select(ORDERS, clauses, params)
 
 
 def _order_view(row: OrderRow) -> OrderView:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
@@ -11,6 +12,7 @@ from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
 from adapters.storage.opening import open_storage
+from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
@@ -31,19 +33,24 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._storage = open_storage(settings.database_url, PROJECTIONS)
-        self.ledger = OrderLedger(self._storage.log)
-        self.views = self._storage.views
+        self.storage = open_storage(settings.database_url, PROJECTIONS)
+        self.ledger = OrderLedger(self.storage.log)
+        self.views = self.storage.views
         self.queries = Queries(self.ledger, self.views)
-        self.source = EventSource(self._storage.events)
-        self.operators = OperatorLog(self._storage.access)
-        self.tokens = TokenStore(self._storage.access, self.operators)
+        self.source = EventSource(self.storage.events)
+        self.operators = OperatorLog(self.storage.access)
+        self.tokens = TokenStore(self.storage.access, self.operators)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.watch = Watch(self.storage, PROJECTIONS)
+
+    def keep(self, stop: Event) -> None:
+        """Keep the read models, and watch over them, until told to stop."""
+        self.runner.run(stop, lambda: self.watch.look(self.runner.led))
 
     def close(self) -> None:
         """Close the storage."""
         self.ledger.close()
-        self._storage.close()
+        self.storage.close()
 
 
 def providers(settings: Settings) -> Mapping[str, Provider]:

@@ -53,7 +53,8 @@ ORDERS = Table(
 REFERENCES = Table(
     "order_references",
     ReferenceRow,
-    ("reference", "store", "order_id"),
+    ("store", "order_id", "reference"),
+    (("reference", "store"),),
     only_grows=True,
 )
 

@@ -11,7 +11,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli import database, deliveries, operators, orders, payments, tokens
+from adapters.cli import (
+    database,
+    deliveries,
+    operators,
+    orders,
+    payments,
+    projections,
+    tokens,
+)
 from adapters.cli.demo import demo
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
@@ -39,6 +47,7 @@ app = group(
         "orders history 42                    how did order 42 come where it is?",
         "payments export > payments.csv       for the auditor",
         "quarantine list                      what could not be read, and why",
+        "projections list                     which read models want to be made anew?",
     ),
 )
 
@@ -98,6 +107,7 @@ app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
+app.add_typer(projections.app, name="projections")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.add_typer(deliveries.quarantine, name="quarantine")
 app.add_typer(tokens.app, name="tokens")

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -139,7 +141,9 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         store = store_of_order(caller, store)
         found = await _find(queries, store, order_id, min_position)
         if as_of is None:
-            return _found(await run_in_threadpool(queries.order, store, found))
+            # By the name once more: the id may come from a generation that is live no more.
+            with _ambiguity_told():
+                return _found(await run_in_threadpool(queries.order, store, order_id))
         return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
 
 
@@ -184,15 +188,21 @@ def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> No
 
 async def _find(queries: Queries, store: str, name: str, min_position: str | None) -> str:
     await _wait_for(queries, ORDER_STATUS.name, min_position)
-    try:
+    with _ambiguity_told():
         found = await run_in_threadpool(queries.find, store, name)
         if found is None:  # it may be in the log already: say no only when the read model is there
             await _wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
             found = await run_in_threadpool(queries.find, store, name)
+    return _found(found)
+
+
+@contextmanager
+def _ambiguity_told() -> Iterator[None]:
+    try:
+        yield
     except AmbiguousReference:
         detail = "several orders carry this reference; list them with GET /orders?reference="
         raise HTTPException(409, detail) from None
-    return _found(found)
 
 
 async def _history(queries: Queries, store: str, order_id: str) -> HistoryView:
