@@ -268,8 +268,8 @@ def _explained(
     streams = {stream_of(d.store or "", d.order_id or "") for d in differences}
     stored: dict[str, list[EventRow]] = {}
     for row in events.of_streams(sorted(streams)) if streams else ():
-        if position is not None and row.idx <= position.index:
-            stored.setdefault(row.stream, []).append(row)
+        if position is not None and row[0] <= position.index:
+            stored.setdefault(row[1], []).append(row)
     for difference in differences:
         rows = stored.get(stream_of(difference.store or "", difference.order_id or ""), [])
         told = _briefs(projection, table, difference, decoded(rows)[0])

@@ -7,7 +7,7 @@ the orders. Nothing is kept in memory but a batch and the rows that were used la
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
@@ -21,8 +21,8 @@ from adapters.storage.log import unavailable
 from adapters.storage.opening import Storage, open_storage
 from adapters.storage.rebuilds import Part, Rebuilds, Refused, position_of
 from domain.log import Position
-from projections.model import AnyTable, Generation, Projection, Row, State
-from projections.runner import CheckpointMoved, Followed, Poison, Rows, fold
+from projections.model import Generation, Projection, State
+from projections.runner import Changed, CheckpointMoved, Followed, Poison, Rows, fold
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -98,8 +98,8 @@ class Rebuild:
                 before = self._views.size(c, names)
                 began = monotonic()
                 changed = _fold_next(self.storage, followed, Rows(self.projection), 0, sampled)
-                for table, rows in changed.items():
-                    self._views.put(c, table, followed.name_of(table), rows)
+                for table, changes in changed.items():
+                    self._views.put(c, table, followed.name_of(table), changes)
                 seconds = monotonic() - began
                 after = self._views.size(c, names)
                 raise _Undone
@@ -278,7 +278,7 @@ def fold_part(
 
 def _fold_or_park(
     storage: Storage, followed: Followed, rows: Rows, idx: int, upto: int, part: Part | None = None
-) -> Mapping[AnyTable, Sequence[Row]]:
+) -> Changed:
     try:
         return _fold_next(storage, followed, rows, idx, upto, part)
     except Poisoned as error:
@@ -288,7 +288,7 @@ def _fold_or_park(
 
 def _fold_next(
     storage: Storage, followed: Followed, rows: Rows, idx: int, upto: int, part: Part | None = None
-) -> Mapping[AnyTable, Sequence[Row]]:
+) -> Changed:
     """The rows that the events after an index and up to another make. Raises `Poisoned`."""
     stored = storage.events.between(idx, upto, part.slice if part else WHOLE)
     batch, poison = decoded(stored)

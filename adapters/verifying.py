@@ -23,6 +23,7 @@ from adapters.storage.views import rows_by
 from domain.log import Position, Recorded, split_stream, stream_of
 from domain.order import OrderEvent
 from projections.model import AnyTable, Generation, Place, Projection, Row
+from projections.runner import Changes
 
 STREAMS_AT_ONCE = 200
 
@@ -76,9 +77,7 @@ class Verifier:
             while found := self._next_orders(table, after):
                 after = found[-1]
                 streams = {stream_of(*order) for order in found}
-                yield sorted(
-                    streams - {row.stream for row in self._events.of_streams(list(streams))}
-                )
+                yield sorted(streams - {row[1] for row in self._events.of_streams(list(streams))})
 
     def _next_orders(self, table: AnyTable, after: tuple[str, str]) -> list[tuple[str, str]]:
         return self._views.read(lambda reader: reader.orders(table, after, STREAMS_AT_ONCE))
@@ -120,7 +119,7 @@ class Verifier:
             c.execute(f'DELETE FROM {name} WHERE "store" = ? AND "order_id" = ?', (store, order_id))
             mine = [row for (t, _), row in rows.items() if t is table]
             if mine:
-                self._views.put(c, table, name, mine)
+                self._views.put(c, table, name, Changes(mine, []))
         generations.repaired(c, live)
         c.execute(
             "DELETE FROM drift WHERE projection = ? AND stream = ?", (live.projection, stream)
@@ -147,8 +146,8 @@ class Verifier:
     ) -> dict[str, list[Recorded[OrderEvent]]]:
         stored: dict[str, list[EventRow]] = {}
         for row in self._events.of_streams(streams):
-            if position is not None and row.idx <= position.index:
-                stored.setdefault(row.stream, []).append(row)
+            if position is not None and row[0] <= position.index:
+                stored.setdefault(row[1], []).append(row)
         return {stream: _readable(rows) for stream, rows in stored.items()}
 
     def _compare(

@@ -68,9 +68,7 @@ class Sink(Protocol):
     def fetch(self, followed: Followed, table: AnyTable, keys: Sequence[Key]) -> Iterable[Row]:
         """The rows of a generation that exist under these keys."""
 
-    def write(
-        self, followed: Followed, upto: Position, rows: Mapping[AnyTable, Sequence[Row]]
-    ) -> None:
+    def write(self, followed: Followed, upto: Position, rows: "Changed") -> None:
         """Write rows and the new position in one transaction, or raise `CheckpointMoved`. A
         generation that was parked is so no more."""
 
@@ -132,6 +130,11 @@ class Rows:
             for row in fetch(table, list(keys)):
                 self.known[table, table.key_of(row)] = row
 
+    def is_new(self, place: Place) -> bool:
+        """Whether no row is under this key, as far as is known: the fold asked for such rows, or
+        never writes one twice."""
+        return place[0].only_grows or (place[0] in self._tables and place not in self.known)
+
     def note(self, place: Place, row: Row) -> None:
         """A row that the fold has made."""
         if place[0] in self._tables:
@@ -149,11 +152,23 @@ class Rows:
             del self.known[place]
 
 
+class Changes(NamedTuple):
+    """The rows of one table that a batch makes: those that are new, and those that may replace
+    others."""
+
+    new: list[Row]
+    over: list[Row]
+
+
+Changed = Mapping[AnyTable, Changes]
+
+
 def fold(
     projection: Projection, cache: Rows, batch: Sequence[Recorded[OrderEvent]]
-) -> tuple[dict[AnyTable, list[Row]], Position | None, Poison | None]:
+) -> tuple[Changed, Position | None, Poison | None]:
     """The rows that a batch makes, the last position that was folded, and what could not be."""
     changed: dict[Place, Row] = {}
+    new: set[Place] = set()
     upto = None
     poison = None
     for recorded in batch:
@@ -165,12 +180,15 @@ def fold(
             break
         for table, row in changes:
             place = (table, table.key_of(row))
+            if place not in changed and cache.is_new(place):
+                new.add(place)
             changed[place] = row
             cache.note(place, row)
         upto = recorded.position
-    by_table: dict[AnyTable, list[Row]] = {}
-    for (table, _), row in changed.items():
-        by_table.setdefault(table, []).append(row)
+    by_table: dict[AnyTable, Changes] = {}
+    for place, row in changed.items():
+        of_table = by_table.setdefault(place[0], Changes([], []))
+        (of_table.new if place in new else of_table.over).append(row)
     return by_table, upto, poison
 
 

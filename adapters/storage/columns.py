@@ -87,11 +87,12 @@ def from_database(table: Table[RowT], values: Sequence[Any]) -> RowT:
     return table.row_type(*made)
 
 
-def create_table(table: AnyTable, name: str, text: str) -> str:
+def create_table(table: AnyTable, name: str, text: str, *, has_key: bool = True) -> str:
     """The statement that makes a table; `text` is the database's type of texts."""
     types = [text if kind.sql == TEXT else kind.sql for kind in kinds(table)]
     columns = [f'"{c}" {t}' for c, t in zip(table.columns, types, strict=True)]
-    return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({names(table.key)}))"
+    key = [f"PRIMARY KEY ({names(table.key)})"] if has_key else []
+    return f"CREATE TABLE {name} ({', '.join([*columns, *key])})"
 
 
 def create_indexes(table: AnyTable, name: str) -> list[str]:

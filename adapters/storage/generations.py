@@ -132,12 +132,19 @@ def set_state(c: Cursor, generation: Generation, state: State) -> None:
 
 
 def set_follower(c: Cursor, generation: Generation, projection: Projection) -> None:
-    """Note that another fold takes in what comes from now on."""
-    index = generation.position.index if generation.position else 0
+    """Note that another fold takes in what comes from now on; where nothing came yet, all of it."""
+    place = (generation.projection, generation.number)
+    if generation.position is None:
+        c.execute(
+            "UPDATE generations SET fingerprint = ?, followed_by = ? "
+            "WHERE projection = ? AND number = ?",
+            (projection.fingerprint, projection.fingerprint, *place),
+        )
+        return
     c.execute(
         "UPDATE generations SET followed_by = ?, changed_at = coalesce(changed_at, ?) "
         "WHERE projection = ? AND number = ?",
-        (projection.fingerprint, index, generation.projection, generation.number),
+        (projection.fingerprint, generation.position.index, *place),
     )
 
 

@@ -13,6 +13,7 @@ from adapters.storage.log import unavailable
 from adapters.storage.postgres import Database
 from adapters.storage.views import Reader, T, Views
 from projections.model import AnyTable, Row
+from projections.runner import Changes
 
 SCHEMA = "order_ledger_views"
 LOCK = 7_305_842_611_202_935  # any number that is ours alone
@@ -78,16 +79,17 @@ class PostgresViews(Views):
         with unavailable(), self.transaction(commit=False) as c:
             return ask(Reader(c))
 
-    def put(self, c: Any, table: AnyTable, name: str, rows: Sequence[Row]) -> None:
+    def put(self, c: Any, table: AnyTable, name: str, changes: Changes) -> None:
         """Write rows with COPY; over others by way of a table that only this connection sees."""
-        if table.only_grows:
-            _copy(c.raw, table, name, rows)
+        if changes.new:
+            _copy(c.raw, table, name, changes.new)
+        if not changes.over:
             return
         staged = f"pg_temp.staged_{name}"
         c.execute(
             f"CREATE TEMP TABLE IF NOT EXISTS staged_{name} (LIKE {name}) ON COMMIT DELETE ROWS"
         )
-        _copy(c.raw, table, staged, rows)
+        _copy(c.raw, table, staged, changes.over)
         c.execute(f"{insert_statement(table, name)} SELECT * FROM {staged} {upsert_clause(table)}")
 
     def lock(self, c: Cursor) -> None:

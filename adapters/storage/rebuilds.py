@@ -3,18 +3,17 @@
 Every step is one transaction, so whatever is killed in the middle goes on from its last step.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from adapters.storage import generations
-from adapters.storage.columns import create_indexes
+from adapters.storage.columns import create_indexes, names
 from adapters.storage.events import Slice
 from adapters.storage.generations import Cursor, tracking_name
 from adapters.storage.log import PARTITION, unavailable
 from adapters.storage.views import Views, track
 from domain.log import Position
-from projections.model import AnyTable, Generation, Projection, Row, State
-from projections.runner import CheckpointMoved, Followed
+from projections.model import Generation, Projection, State
+from projections.runner import Changed, CheckpointMoved, Followed
 
 
 class Refused(Exception):
@@ -74,9 +73,7 @@ class Rebuilds:
             )
             return [Part(Slice(row[0], row[1]), row[2]) for row in c.fetchall()]
 
-    def write_part(
-        self, followed: Followed, part: Part, upto: int, rows: Mapping[AnyTable, Sequence[Row]]
-    ) -> None:
+    def write_part(self, followed: Followed, part: Part, upto: int, rows: Changed) -> None:
         """Write what a slice makes of the events after its index, up to another.
 
         Raises `CheckpointMoved` where somebody else did.
@@ -90,8 +87,8 @@ class Rebuilds:
             )
             if c.fetchone() is None:
                 raise CheckpointMoved
-            for table, table_rows in rows.items():
-                self._views.put(c, table, followed.name_of(table), table_rows)
+            for table, changes in rows.items():
+                self._views.put(c, table, followed.name_of(table), changes)
             c.execute("DELETE FROM parked WHERE projection = ? AND generation = ?", place[:2])
 
     def join(self, generation: Generation, projection: Projection) -> None:
@@ -106,7 +103,10 @@ class Rebuilds:
             least, most = c.fetchone()
             assert least == most
             for table in projection.tables:
-                for statement in create_indexes(table, generation.name_of(table.name)):
+                name = generation.name_of(table.name)
+                if self._views.indexes_last and table.only_grows:
+                    c.execute(f"ALTER TABLE {name} ADD PRIMARY KEY ({names(table.key)})")
+                for statement in create_indexes(table, name):
                     c.execute(statement)
             c.execute("DELETE FROM slices WHERE projection = ? AND generation = ?", place)
             if most:

@@ -16,7 +16,8 @@ from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.views import Reader, T, Views
-from projections.model import AnyTable, Row
+from projections.model import AnyTable
+from projections.runner import Changes
 
 
 class SQLiteViews(Views):
@@ -40,12 +41,13 @@ class SQLiteViews(Views):
         with unavailable(), self.transaction(commit=False) as c:
             return ask(Reader(c))
 
-    def put(self, c: Any, table: AnyTable, name: str, rows: Sequence[Row]) -> None:
-        """Write rows with one statement, compiled once."""
+    def put(self, c: Any, table: AnyTable, name: str, changes: Changes) -> None:
+        """Write rows with statements that are compiled once."""
         marks = ", ".join("?" * len(table.columns))
-        clause = "" if table.only_grows else upsert_clause(table)
-        statement = f"{insert_statement(table, name)} VALUES ({marks}) {clause}"
-        c.executemany(statement, [to_database(table, row) for row in rows])
+        insert = f"{insert_statement(table, name)} VALUES ({marks})"
+        c.executemany(insert, [to_database(table, row) for row in changes.new])
+        upsert = f"{insert} {upsert_clause(table)}"
+        c.executemany(upsert, [to_database(table, row) for row in changes.over])
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: it holds the lock of a file, which the

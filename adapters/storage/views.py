@@ -4,7 +4,7 @@ Every projection has generations of its tables, `<table>__g<number>`. One of the
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from adapters.storage.generations import TABLES, Cursor, Watched, tracking_name
 from adapters.storage.log import unavailable
 from domain.log import Position
 from projections.model import AnyTable, Generation, Key, Projection, Row, RowT, State, Table
-from projections.runner import CheckpointMoved, Followed, Poison
+from projections.runner import Changed, Changes, CheckpointMoved, Followed, Poison
 
 PARAMETERS_MAX = 900  # of one statement; SQLite's smallest limit is 999
 T = TypeVar("T")
@@ -100,8 +100,8 @@ class Views(TrackingRecorder):
         """Ask something of the live generations, all of it at one moment."""
 
     @abstractmethod
-    def put(self, c: Cursor, table: AnyTable, name: str, rows: Sequence[Row]) -> None:
-        """Write rows over whatever their keys held before; into a table that only grows, as new."""
+    def put(self, c: Cursor, table: AnyTable, name: str, changes: Changes) -> None:
+        """Write rows: the new ones as such, the others over whatever their keys held before."""
 
     @abstractmethod
     def leads(self, projection: str) -> bool:
@@ -142,7 +142,8 @@ class Views(TrackingRecorder):
         assert generation is not None
         for table in projection.tables:
             name = generation.name_of(table.name)
-            c.execute(create_table(table, name, self.text))
+            has_key = state is State.LIVE or not self.indexes_last or not table.only_grows
+            c.execute(create_table(table, name, self.text, has_key=has_key))
             if state is State.LIVE or not self.indexes_last:
                 for statement in create_indexes(table, name):
                     c.execute(statement)
@@ -186,8 +187,8 @@ class Views(TrackingRecorder):
 
     def adopt(self, projection: Projection) -> None:
         """Take over the live generation for a changed fold of the same version and tables, so that
-        queries go on being answered. The fold of another generation takes over nothing: it is an
-        older release's, or the one that a person rolled back."""
+        queries go on being answered. The fold of a generation that is kept takes over nothing: it
+        is an older release's, or the one that a person rolled back."""
         with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
             known = generations.all_of(c, projection.name)
@@ -195,7 +196,7 @@ class Views(TrackingRecorder):
             for live in known:
                 if live.state is not State.LIVE or live.followed_by == projection.fingerprint:
                     continue
-                others = {g.fingerprint for g in known if g.number != live.number}
+                others = {g.fingerprint for g in known if g.state is State.KEPT}
                 alike = live.version == projection.version and live.columns == ours
                 if alike and projection.fingerprint not in others:
                     generations.set_follower(c, live, projection)
@@ -218,9 +219,7 @@ class Views(TrackingRecorder):
         with unavailable(), self.transaction(commit=False) as c:
             return rows_of(c, table, followed.name_of(table), keys)
 
-    def write(
-        self, followed: Followed, upto: Position, rows: Mapping[AnyTable, Sequence[Row]]
-    ) -> None:
+    def write(self, followed: Followed, upto: Position, rows: Changed) -> None:
         """Write rows and the new position of a generation in one transaction.
 
         Raises `CheckpointMoved` where its position is another by now, or where it is not this
@@ -230,9 +229,7 @@ class Views(TrackingRecorder):
             self.lock(c)
             self.write_in(c, followed, upto, rows)
 
-    def write_in(
-        self, c: Cursor, followed: Followed, upto: Position, rows: Mapping[AnyTable, Sequence[Row]]
-    ) -> None:
+    def write_in(self, c: Cursor, followed: Followed, upto: Position, rows: Changed) -> None:
         """`write`, in a transaction that holds the lock."""
         projection = followed.projection
         now = generations.one(c, projection.name, followed.number)
@@ -242,8 +239,8 @@ class Views(TrackingRecorder):
             or now.followed_by != projection.fingerprint
         ):
             raise CheckpointMoved
-        for table, table_rows in rows.items():
-            self.put(c, table, followed.name_of(table), table_rows)
+        for table, changes in rows.items():
+            self.put(c, table, followed.name_of(table), changes)
         track(c, tracking_name(projection.name, followed.number), upto.index)
         place = (projection.name, followed.number)
         c.execute("DELETE FROM parked WHERE projection = ? AND generation = ?", place)
