@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from adapters.cli.serve import _config
-from tests.bench import append, bodies, ingest, machine, memory
+from tests.bench import append, bodies, ingest, machine, memory, rebuild
 from tests.bench.contenders import NAMES, machinery
 from tests.bench.figures import Report
 from tests.bench.generator import choose
 
-BENCHES = ("ingest", "append", "memory")
+BENCHES = ("ingest", "append", "memory", "rebuild")
 FULL: Report = {
     "rounds": 5,
     "seconds": 8.0,
@@ -22,6 +22,7 @@ FULL: Report = {
     "connections": [64, 256],
     "append_sizes": [10_000, 1_000_000],
     "deliveries": 1_000_000,
+    "rebuild_events": 1_000_000,
 }
 SHORT: Report = {
     "rounds": 2,
@@ -30,6 +31,7 @@ SHORT: Report = {
     "connections": [64],
     "append_sizes": [10_000, 50_000],
     "deliveries": 20_000,
+    "rebuild_events": 40_000,
 }
 UVICORN_SHOWN = "loop http ws lifespan access_log server_header date_header proxy_headers".split()
 
@@ -69,6 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--generator", choices=("auto", "wrk", "python"), default="auto")
     parser.add_argument("--append-sizes", type=_numbers, help="events in the log")
     parser.add_argument("--deliveries", type=int, help="taken in by the memory bench")
+    parser.add_argument("--rebuild-events", type=int, help="folded by the rebuild bench")
     parser.add_argument("--json", type=Path, help="write everything to this file; - is the output")
     given = parser.parse_args(arguments)
     wrong = set(given.benches) - set(BENCHES)
@@ -114,6 +117,12 @@ def _measure(given: argparse.Namespace) -> Report:
                 services, given.deliveries, given.connections[0], generator,
                 given.contenders, _say,
             )  # fmt: skip
+        if "rebuild" in wanted:
+            plan_of_rebuild = rebuild.Plan(
+                given.rebuild_events, given.rounds, given.seconds, given.connections[0],
+                generator, given.contenders, _say,
+            )  # fmt: skip
+            report["rebuild"] = rebuild.rebuild(plan_of_rebuild, services)
         report["machine"]["load_average_after"] = machine.load_average()
     return report
 
@@ -121,7 +130,12 @@ def _measure(given: argparse.Namespace) -> Report:
 def _print(report: Report) -> None:
     lines = [f"{part}: {_pairs(report[part])}" for part in ("machine", "versions", "postgres")]
     lines.append(f"flags: {_pairs(report['flags'])}")
-    for module, name in ((ingest, "ingest"), (append, "append"), (memory, "memory")):
+    for module, name in (
+        (ingest, "ingest"),
+        (append, "append"),
+        (memory, "memory"),
+        (rebuild, "rebuild"),
+    ):
         if name in report:
             lines += module.told(report[name])
     sys.stdout.write("\n".join([*lines, ""]))
