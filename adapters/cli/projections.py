@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AsJson, group, name, number
+from adapters.cli.options import AsJson, ending, group, name, number
 from adapters.cli.output import Failed, complain, print_blank, print_facts, print_text
 from adapters.cli.parity_views import (
     print_drift,
@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from projections.model import Generation, Projection
 
 EXIT_DIFFERENT = 3
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 failed or not found; 2 wrong usage or configuration; "
-    "3 there are differences (rebuild: it did not switch)."
-)
 SAMPLES = 5
 
 
 def _ending(*examples: str) -> str:
-    lines = ["\b", "Examples:", *(f"  order-ledger {example}" for example in examples)]
-    return "\n".join([*lines, "", EXIT_CODES])
+    return f"{ending(*examples)} And 3: rows differ (and a rebuild did not switch)."
 
 
 app = group(
@@ -84,8 +79,9 @@ Name = Annotated[
 
 @app.command("list", epilog=_ending("projections list", "projections list --json"))
 def list_all(as_json: AsJson = False) -> None:
-    """List every generation of every read model: where it stands, and whether a rebuild is due.
+    """List the generations of the read models.
 
+    Where each stands, and whether a rebuild is due.
     lag is how many events of the log it has not taken in. One that no fold of this release keeps
     stands still: it is served as it is.
     """
@@ -95,7 +91,10 @@ def list_all(as_json: AsJson = False) -> None:
 
 @app.command("show", epilog=_ending("projections show order_status"))
 def show(projection: Name, as_json: AsJson = False) -> None:
-    """Show one read model: its generations, what stands still and why, and the last report."""
+    """Show one read model, and its last report.
+
+    Its generations, the event before which one stands still, and why.
+    """
     with _service() as service:
         chosen = _chosen(service, projection)
         if as_json:
@@ -163,12 +162,13 @@ def rebuild(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the next generation of a read model from the events, beside the live one.
+    """Make a read model anew, beside the live one.
 
-    Webhooks and queries go on. Where it was killed, the same command goes on. At the end both
-    generations are compared at the same position: without a difference it switches; else it shows
-    the report, keeps the new generation up to date, and `projections switch` finishes. Nothing but
-    the tables is made anew: no effect is fired again.
+    Its next generation is folded from the events while webhooks and queries go on. Where it was
+    killed, the same command goes on. At the end both generations are compared at the same
+    position: without a difference it switches; else it shows the report, keeps the new generation
+    up to date, and `projections switch` finishes. Nothing but the tables is made anew: no effect is
+    fired again.
     """
     with _service() as service:
         work = _rebuild(service, _chosen(service, projection))
@@ -182,7 +182,10 @@ def rebuild(
 
 @app.command("switch", epilog=_ending("projections switch order_status"))
 def switch(projection: Name) -> None:
-    """Make the generation live that a rebuild has built; the one that was is kept."""
+    """Make the generation live that was built.
+
+    The one that was live is kept for a rollback.
+    """
     with _service() as service:
         work = _rebuild(service, _chosen(service, projection))
         built = work.built
@@ -218,7 +221,10 @@ def drop(
         typer.Option(metavar="N", parser=number, help="Which; all that are not live unless said."),
     ] = None,
 ) -> None:
-    """Remove generations that are not live, and with them the way back."""
+    """Remove generations that are not live.
+
+    With them goes the way back.
+    """
     with _service() as service:
         work = _rebuild(service, _chosen(service, projection))
         every = service.views.generations(projection)
@@ -242,9 +248,10 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold orders again, rebuild nothing, and name each live row that is not what comes out.
+    """Name live rows that the events do not make.
 
-    For each such row: the columns, and the last event up to which the fold agrees with it, or none.
+    Orders are folded again, nothing is rebuilt. For each row that differs: the columns, and the
+    last event up to which the fold agrees with it, or none.
     """
     with _service() as service:
         from adapters.verifying import Verified, Verifier
