@@ -6,7 +6,7 @@ from dataclasses import replace
 from domain.log import Recorded
 from domain.order import Delivered, OrderEvent
 from projections.model import AnyTable, Place, Row
-from projections.order_status import ORDER_STATUS, ORDERS, fold
+from projections.order_status import ORDER_STATUS, OrderRow, fold
 
 
 def forgetful(
@@ -14,9 +14,11 @@ def forgetful(
 ) -> Iterator[tuple[AnyTable, Row]]:
     """The fold before the fix: orders that end with a 3 are never delivered."""
     for table, row in fold(rows, recorded):
-        is_hit = table is ORDERS and recorded.event.originator_id.endswith("3")
-        if is_hit and isinstance(recorded.event, Delivered):
-            yield table, row._replace(status="AWAITING_PAYMENT", delivered_at=None)  # type: ignore[attr-defined]
+        is_hit = recorded.event.originator_id.endswith("3") and isinstance(
+            recorded.event, Delivered
+        )
+        if is_hit and isinstance(row, OrderRow):
+            yield table, row._replace(status="AWAITING_PAYMENT", delivered_at=None)
         else:
             yield table, row
 
