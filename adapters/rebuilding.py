@@ -162,7 +162,17 @@ class Rebuild:
         every: Callable[[Iterator[Difference]], None] | None = None,
     ) -> Parity:
         """Compare a generation with the live one, both at the same position: it catches up, and
-        where the live one was faster, again. `every` gets all differences, one after the other."""
+        where the live one was faster, again. `every` gets all differences, one after the other.
+
+        Raises `Refused` where the live one stands still and the other has gone on.
+        """
+        live = self.live
+        stands = not live.is_followed_by(self.projection)
+        if stands and _index(generation.position) > _index(live.position):
+            raise Refused(
+                f"generation {live.number} stands at {live.position} and generation "
+                f"{generation.number} has gone on: projections show has their report"
+            )
         for _ in range(STEP_TRIES):
             now = self.catch_up(generation)
             try:
@@ -177,7 +187,15 @@ class Rebuild:
         raise CheckpointMoved
 
     def switch(self, generation: Generation) -> None:
-        """Make a generation live that has caught up, in one step for whoever reads."""
+        """Make a generation live that has caught up, in one step for whoever reads.
+
+        Raises `Refused` where it is another fold's, which cannot catch up here.
+        """
+        if not generation.is_followed_by(self.projection):
+            raise Refused(
+                f"generation {generation.number} is not of this release's fold, so it cannot catch "
+                f"up: projections rebuild {self.projection.name} makes one that is"
+            )
         self._until_it_holds(generation, lambda: self.steps.switch(
             self.projection.name, generation.number))  # fmt: skip
 
@@ -187,11 +205,11 @@ class Rebuild:
 
         Raises `Refused` where none is kept.
         """
-        kept = [g for g in self._only(State.KEPT) if g.switched_at is not None or g.number == 1]
+        kept = self._only(State.KEPT)
         if not kept:
             raise Refused(f"no earlier generation of {self.projection.name} is kept")
-        former = max(kept, key=lambda g: (g.switched_at is not None, g.switched_at, g.number))
-        if former.is_made_by(self.projection):
+        former = max(kept, key=lambda g: g.switched_at or g.created_at)
+        if former.is_followed_by(self.projection):
             self.switch(former)
             return former, True
         self.steps.switch(self.projection.name, former.number, may_lag=True)

@@ -103,8 +103,11 @@ class Generation:
 
     def is_made_by(self, projection: Projection) -> bool:
         """Whether this fold, and no other, made every row of it."""
-        ours = (projection.version, projection.fingerprint, projection.fingerprint)
-        return (self.version, self.fingerprint, self.followed_by) == ours
+        return self.is_followed_by(projection) and self.fingerprint == self.followed_by
+
+    def is_followed_by(self, projection: Projection) -> bool:
+        """Whether this fold takes in what comes now, whoever made the rows before."""
+        return (self.version, self.followed_by) == (projection.version, projection.fingerprint)
 
     def rebuild_due(self, projection: Projection) -> str | None:
         """Why it should be made anew, if it should."""

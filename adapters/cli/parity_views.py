@@ -25,6 +25,7 @@ def print_model(model: "BaseModel") -> None:
 
 def _facts(service: "Service", projection: str | None) -> list[dict[str, Any]]:
     from adapters.service import PROJECTIONS
+    from projections.model import State
 
     ours = {p.name: p for p in PROJECTIONS}
     head = service.ledger.event_log.head()
@@ -34,10 +35,8 @@ def _facts(service: "Service", projection: str | None) -> list[dict[str, Any]]:
         mine = ours.get(each.projection)
         reached = each.position.index if each.position else 0
         poison = poisons.get((each.projection, each.number))
-        keeps = mine is not None and (each.version, each.followed_by) == (
-            mine.version,
-            mine.fingerprint,
-        )
+        is_live = each.state is State.LIVE
+        is_kept_up = mine is not None and each.is_followed_by(mine)
         facts.append(
             {
                 "projection": each.projection,
@@ -45,7 +44,7 @@ def _facts(service: "Service", projection: str | None) -> list[dict[str, Any]]:
                 "state": each.state.value,
                 "version": each.version,
                 "fingerprint": each.fingerprint,
-                "followed": keeps and each.state.value in ("live", "built"),
+                "followed": is_kept_up and each.state in (State.LIVE, State.BUILT),
                 "changed_at": str(each.changed_at) if each.changed_at else None,
                 "position": str(each.position) if each.position else None,
                 "lag": (head.index if head else 0) - reached,
@@ -53,9 +52,7 @@ def _facts(service: "Service", projection: str | None) -> list[dict[str, Any]]:
                 "created_at": each.created_at.isoformat(),
                 "switched_at": each.switched_at.isoformat() if each.switched_at else None,
                 "parked_at": str(poison.position) if poison else None,
-                "rebuild_due": mine.name and each.rebuild_due(mine)
-                if mine and each.state.value == "live"
-                else None,
+                "rebuild_due": each.rebuild_due(mine) if mine and is_live else None,
             }
         )
     return facts

@@ -361,7 +361,8 @@ def _run(
     report = _compare(work, new, samples, csv)
     print_model(report) if as_json else print_parity(report)
     if dry_run:
-        work.steps.drop(work.projection.name, new.number)
+        if built is None:
+            work.steps.drop(work.projection.name, new.number)
         raise typer.Exit(EXIT_DIFFERENT if report.differences else 0)
     work.steps.settle(new, report.model_dump_json())
     if report.differences and not _is_tolerated(report, accept, tolerance):
