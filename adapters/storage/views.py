@@ -4,7 +4,7 @@ Every projection has generations of its tables, `<table>__g<number>`. One of the
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from domain.log import Position
 from projections.model import AnyTable, Generation, Key, Projection, Row, RowT, State, Table
 from projections.runner import Changed, Changes, CheckpointMoved, Followed, Poison
 
-PARAMETERS_MAX = 900  # of one statement; SQLite's smallest limit is 999
+KEYS_MAX = 100  # that one statement looks for
 T = TypeVar("T")
 
 INSERT_TRACKING = (
@@ -303,21 +303,15 @@ def rows_by(
     c: Cursor, table: Table[RowT], relation: str, columns: Sequence[str], values: Sequence[Key]
 ) -> list[RowT]:
     """The rows of a relation whose columns, the first ones of an index, have these values."""
-    # A join, since SQLite answers `IN (VALUES ...)` by reading the whole table.
-    same = " AND ".join(f't."{column}" = k.column{n}' for n, column in enumerate(columns, 1))
-    marks = f"({', '.join('?' * len(columns))})"
+    # Spelled out: `IN (VALUES ...)` is answered by SQLite, and by PostgreSQL while it has no
+    # statistics, by reading the whole table.
+    one = " AND ".join(f't."{column}" = ?' for column in columns)
     found: list[RowT] = []
-    for some in _chunks(values, len(columns)):
-        clauses = f"JOIN (VALUES {', '.join([marks] * len(some))}) AS k ON {same}"
+    for start in range(0, len(values), KEYS_MAX):
+        some = values[start : start + KEYS_MAX]
+        clauses = f"WHERE {' OR '.join([f'({one})'] * len(some))}"
         found += select(c, table, relation, clauses, [value for key in some for value in key])
     return found
-
-
-def _chunks(rows: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:
-    """Pieces of as many rows as one statement can hold."""
-    size = PARAMETERS_MAX // width
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def track(c: Cursor, name: str, index: int) -> None:
