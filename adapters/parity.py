@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from adapters.event_source import decoded
+from adapters.exports import harmless
 from adapters.storage import generations
 from adapters.storage.columns import from_database
 from adapters.storage.events import EventRow, Events
@@ -337,5 +338,7 @@ def csv_lines(differences: Iterator[Difference]) -> Iterator[str]:
 
 def _csv(values: Sequence[Value]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(["" if v is None else v for v in values])
+    csv.writer(line, lineterminator="\n").writerow(
+        ["" if v is None else harmless(v) for v in values]
+    )
     return line.getvalue()

@@ -23,7 +23,7 @@ TABLES = {
         "projection TEXT NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, "
         "slices INTEGER NOT NULL, idx BIGINT NOT NULL, PRIMARY KEY (projection, generation, number)"
     ),
-    "parked": (
+    "poisons": (
         "projection TEXT NOT NULL, generation INTEGER NOT NULL, position TEXT NOT NULL, "
         "event TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (projection, generation)"
     ),

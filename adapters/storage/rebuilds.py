@@ -89,7 +89,7 @@ class Rebuilds:
                 raise CheckpointMoved
             for table, changes in rows.items():
                 self._views.put(c, table, followed.name_of(table), changes)
-            c.execute("DELETE FROM parked WHERE projection = ? AND generation = ?", place[:2])
+            c.execute("DELETE FROM poisons WHERE projection = ? AND generation = ?", place[:2])
 
     def join(self, generation: Generation, projection: Projection) -> None:
         """Put the slices together, which all have come to the same index, and make the indexes."""
@@ -167,7 +167,7 @@ class Rebuilds:
         generations.set_state(c, generation, State.DROPPED)
         place = (generation.projection, generation.number)
         c.execute("DELETE FROM tracking WHERE application_name = ?", (tracking_name(*place),))
-        for table in ("slices", "parked"):
+        for table in ("slices", "poisons"):
             c.execute(f"DELETE FROM {table} WHERE projection = ? AND generation = ?", place)
 
 

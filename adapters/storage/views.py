@@ -27,7 +27,7 @@ INSERT_TRACKING = (
     "WHERE tracking.notification_id < excluded.notification_id RETURNING notification_id"
 )
 PARK = (
-    "INSERT INTO parked VALUES (?, ?, ?, ?, ?) ON CONFLICT (projection, generation) DO UPDATE "
+    "INSERT INTO poisons VALUES (?, ?, ?, ?, ?) ON CONFLICT (projection, generation) DO UPDATE "
     "SET position = excluded.position, event = excluded.event, error = excluded.error"
 )
 
@@ -243,7 +243,7 @@ class Views(TrackingRecorder):
             self.put(c, table, followed.name_of(table), changes)
         track(c, tracking_name(projection.name, followed.number), upto.index)
         place = (projection.name, followed.number)
-        c.execute("DELETE FROM parked WHERE projection = ? AND generation = ?", place)
+        c.execute("DELETE FROM poisons WHERE projection = ? AND generation = ?", place)
 
     def park(self, followed: Followed, poison: Poison) -> None:
         """Say at which event a generation stands still, and why."""
@@ -261,7 +261,7 @@ class Views(TrackingRecorder):
     def poisons(self) -> dict[tuple[str, int], Poison]:
         """The generations, by projection and number, that stand still before an event."""
         with unavailable(), self.transaction(commit=False) as c:
-            c.execute("SELECT projection, generation, position, event, error FROM parked")
+            c.execute("SELECT projection, generation, position, event, error FROM poisons")
             return {
                 (projection, number): Poison(Position.parse(position), event, error)
                 for projection, number, position, event, error in map(tuple, c.fetchall())
