@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 from eventsourcing.persistence import IntegrityError
 
 from adapters.access.roles import Caller, Role
+from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
-from adapters.storage.views import Cursor
 
 LIVE_TOKENS_MAX = 1000  # every process keeps them all in memory
 USE_NOTED_EVERY = timedelta(minutes=1)

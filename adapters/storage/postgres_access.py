@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.storage.access import AccessTables
+from adapters.storage.generations import Cursor
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresCursor
-from adapters.storage.views import Cursor
 
 LOCK = 7_305_842_611_202_936  # any number that is ours alone
 

@@ -6,9 +6,9 @@ from importlib import resources
 from typing import Any
 
 from adapters.storage.access import AccessTables
+from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
-from adapters.storage.views import Cursor
 
 
 class SQLiteAccess(AccessTables):
