@@ -201,6 +201,9 @@ def test_a_rollback_returns_to_the_old_rows_and_goes_on_with_them(shop: Shop) ->
     head = shop.server.get("/health/ready").json()["details"]["head"]
     shop.server.get("/orders/o-1", min_position=head).raise_for_status()
     shop.upgrade()
+    shop.deliver("o-0", "PAID")
+    head = shop.server.get("/health/ready").json()["details"]["head"]
+    shop.server.get("/orders/o-0", min_position=head).raise_for_status()  # it follows by now
     shop.run("rebuild", "order_status", "--accept")
     assert shop.server.get("/orders/o-1").json()["status"] == "PAYMENT_FAILED"
 
