@@ -11,7 +11,9 @@ from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
+from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.opening import open_storage
+from adapters.storage.refusals import Refusals
 from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
@@ -40,12 +42,22 @@ class Service:
         self.source = EventSource(self.storage.events)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
+        self.refusals = Refusals(self.storage.access)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
         """Keep the read models, and watch over them, until told to stop."""
         self.runner.run(stop, lambda: self.watch.look(self.runner.led))
+
+    def of_store(self, store: str | None) -> DeliveryFilter:
+        """What the delivery log holds of a store, or, for None, of all."""
+        if store is None:
+            return DeliveryFilter()
+        tables = self.settings.providers.items()
+        return DeliveryFilter(
+            store=store, providers=[name for name, table in tables if table.store == store]
+        )
 
     def close(self) -> None:
         """Close the storage."""

@@ -18,9 +18,12 @@ from adapters.cli import (
     orders,
     payments,
     projections,
+    quarantine,
     tokens,
 )
 from adapters.cli.demo import demo
+from adapters.cli.diagnose import EXAMPLES as DIAGNOSE_EXAMPLES
+from adapters.cli.diagnose import diagnose
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
@@ -48,6 +51,7 @@ app = group(
         "payments export > payments.csv       for the auditor",
         "quarantine list                      what could not be read, and why",
         "projections list                     which read models want to be made anew?",
+        "deliveries refused                   what did not authenticate, and why",
     ),
 )
 
@@ -108,8 +112,9 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")
-app.add_typer(deliveries.deliveries, name="deliveries")
-app.add_typer(deliveries.quarantine, name="quarantine")
+app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(operators.app, name="operators")
 

@@ -52,7 +52,8 @@ def _position(text: str) -> str:
     return text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text, if nothing in it is a control character. Raises `ValueError`."""
     if any(character < " " or character == "\x7f" for character in text):
         raise ValueError("no name has control characters")
     return text
@@ -63,7 +64,7 @@ Instant = Annotated[
     BeforeValidator(_instant),
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
-Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(_plain)]
+Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]

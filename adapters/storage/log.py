@@ -16,6 +16,7 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter
 from domain.log import Position
 from domain.payment import Origin, Outcome
 
@@ -117,12 +118,19 @@ class EventLog(Protocol):
         """The position of the newest event."""
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first, below an id."""
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
-        """What was quarantined or ignored, and neither taken in since nor discarded."""
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
+        """What was quarantined or ignored, and neither taken in since nor discarded, newest first,
+        below an id."""
 
     def settled_by(self, delivery_id: int) -> DeliveryRow | None:
         """The replay or the decision that settled what was set aside, if one did."""

@@ -12,10 +12,13 @@ LOCK = 7_305_842_611_202_936  # any number that is ours alone
 
 
 class PostgresAccess(AccessTables):
-    """The tables that migration 0006 made, named in full: any transaction can write them."""
+    """The tables of migrations 0006 and 0009, named in full: any transaction can write them."""
 
     tokens = "order_ledger.api_tokens"
     operations = "order_ledger.operator_log"
+    refusals = "order_ledger.refusals"
+    kept_refusals = "order_ledger.kept_refusals"
+    refusal_rings = "order_ledger.refusal_rings"
 
     def __init__(self, database: Database) -> None:
         self._database = database

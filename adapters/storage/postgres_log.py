@@ -16,6 +16,7 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -54,6 +55,7 @@ LOAD = (
     "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
     "ORDER BY originator_version OFFSET 0) AS events"
 )
+EVENTS_OF = f"FROM order_ledger.stored_events WHERE partition = {PARTITION} AND originator_id = ?"
 DELIVERY = (
     "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
     "body_bytes, address, key_id, origin, replay_of, context, "
@@ -200,25 +202,42 @@ class PostgresLog(ApplicationRecorder):
         return Position(PARTITION, last_idx) if last_idx else None
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
-            "AND outcome = ANY(%s) AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-            (PARTITION, [outcome.value for outcome in outcomes], before, before, limit),
-        )
-        return [_delivery(row) for row in rows]
+        values = [outcome.value for outcome in outcomes]
+        return self._deliveries("outcome = ANY(?)", [values], before, limit, wanted)
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
-            "AND outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
+        unsettled = (
+            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
             "SELECT 1 FROM order_ledger.deliveries AS later WHERE later.partition = d.partition "
-            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored')) "
-            "AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-            (PARTITION, before, before, limit),
+            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored'))"
+        )
+        return self._deliveries(unsettled, [], before, limit, wanted)
+
+    def _deliveries(
+        self,
+        among: str,
+        params: Sequence[Any],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter,
+    ) -> Sequence[DeliveryRow]:
+        also, more = conditions(wanted, EVENTS_OF, lambda time: time)
+        if before is not None:
+            also, more = f"{also} AND id < ?", [*more, before]
+        where = f"partition = ? AND {among}{also} ORDER BY id DESC LIMIT ?".replace("?", "%s")
+        rows = self._all(
+            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE {where}",
+            (PARTITION, *params, *more, limit),
         )
         return [_delivery(row) for row in rows]
 

@@ -22,6 +22,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -170,26 +171,42 @@ class SQLiteLog(SQLiteApplicationRecorder):
         return Position(PARTITION, last_idx) if last_idx else None
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        with unavailable(), self.datastore.transaction(commit=False) as c:
-            c.execute(
-                f"{_SELECT_DELIVERIES} WHERE outcome IN (SELECT value FROM json_each(?)) "
-                "AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-                (json.dumps(outcomes), before, limit),
-            )
-            return [_delivery(row) for row in c.fetchall()]
+        among = "outcome IN (SELECT value FROM json_each(?))"
+        return self._deliveries(among, [json.dumps(outcomes)], before, limit, wanted)
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
+        unsettled = (
+            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
+            "SELECT 1 FROM deliveries AS later WHERE later.replay_of = deliveries.id "
+            "AND later.outcome NOT IN ('quarantined', 'ignored'))"
+        )
+        return self._deliveries(unsettled, [], before, limit, wanted)
+
+    def _deliveries(
+        self,
+        among: str,
+        params: Sequence[object],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter,
+    ) -> Sequence[DeliveryRow]:
+        also, more = conditions(wanted, _EVENTS_OF, to_microseconds)
+        if before is not None:
+            also, more = f"{also} AND id < ?", [*more, before]
         with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(
-                f"{_SELECT_DELIVERIES} WHERE outcome IN ('quarantined', 'ignored') "
-                "AND replay_of IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries AS later "
-                "WHERE later.replay_of = deliveries.id AND later.outcome NOT IN "
-                "('quarantined', 'ignored')) AND (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
-                (before, limit),
+                f"{_SELECT_DELIVERIES} WHERE {among}{also} ORDER BY id DESC LIMIT ?",
+                (*params, *more, limit),
             )
             return [_delivery(row) for row in c.fetchall()]
 
@@ -317,6 +334,7 @@ class Factory(SQLiteFactory):
 _SELECT_DELIVERIES = (
     "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
 )
+_EVENTS_OF = "FROM stored_events WHERE originator_id = ?"
 
 
 def _event_row(

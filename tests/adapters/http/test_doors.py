@@ -17,6 +17,12 @@ QUERIES = [
     "/payments?format=csv",
     "/payments?format=jsonl",
     "/operator-log",
+    "/deliveries",
+    "/deliveries/1",
+    "/quarantine",
+    "/quarantine/1",
+    "/refusals",
+    "/refusals/kept",
 ]
 
 
