@@ -73,11 +73,8 @@ class Quarantine:
             self._require_open(row)
         request = replayed(body, context, row.received_at)
         delivery = delivery_of(provider, request, row.key_id, Origin.REPLAY, delivery_id)
-        if not was_set_aside and not any(map(self._was_unknown, delivery.notices)):
-            raise CannotSettle(
-                f"delivery {delivery_id} is {row.outcome}, and no word of it was unrecognized: "
-                "there is nothing to replay"
-            )
+        if not was_set_aside:
+            self._require_news(row, delivery)
         return delivery
 
     def discard(self, delivery_id: int, reason: str) -> Delivery:
@@ -193,6 +190,20 @@ class Quarantine:
             raise CannotSettle(
                 f"delivery {row.id} was {done} already, as delivery {settled.id}, which is "
                 f"{settled.outcome}"
+            )
+
+    def _require_news(self, row: DeliveryRow, delivery: Delivery) -> None:
+        """Refuse to replay what was recorded, unless a word is known by now that was not then."""
+        unknown = [notice for notice in delivery.notices if self._was_unknown(notice)]
+        if not unknown:
+            raise CannotSettle(
+                f"delivery {row.id} is {row.outcome}, and no word of it is unrecognized: there is "
+                "nothing to replay"
+            )
+        if all(notice.status is PaymentStatus.UNRECOGNIZED for notice in unknown):
+            raise CannotSettle(
+                f"the status word of delivery {row.id} is still not known: add it to the "
+                "provider's words first"
             )
 
     def _was_unknown(self, notice: PaymentNotice) -> bool:

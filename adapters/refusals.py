@@ -105,6 +105,15 @@ class RefusalNotes:
         self._refusals.add([_row(one) for one in noted], whole)
 
 
+def explained(provider: Provider, request: Request, refused: Refused) -> Refused:
+    """A refusal after a closer look, which costs more than the refusal did."""
+    try:
+        return provider.explain(request, refused)
+    except Exception as error:  # none of ours raises; a package's may
+        log.error("%s could not explain a refusal: %s", provider.name, discreetly(error))
+        return refused
+
+
 def kept_headers(table: ProviderSettings) -> frozenset[bytes]:
     """The names of the headers that are kept with a refused delivery."""
     names = table.signature_headers()
@@ -113,11 +122,7 @@ def kept_headers(table: ProviderSettings) -> frozenset[bytes]:
 
 
 def _row(noted: _Noted) -> RefusalRow:
-    try:
-        told = noted.provider.explain(noted.request, noted.refused)
-    except Exception as error:  # none of ours raises; a package's may
-        log.error("%s could not explain a refusal: %s", noted.provider.name, discreetly(error))
-        told = noted.refused
+    told = explained(noted.provider, noted.request, noted.refused)
     return RefusalRow(
         noted.request.received_at,
         noted.provider.name,
@@ -231,7 +236,7 @@ def verdict_of(provider: Provider, request: Request) -> Verified | Refused:
     """Whether a live secret proves the sender of a request; if not, after a closer look."""
     verdict = provider.verify(request)
     if isinstance(verdict, Refused):
-        return provider.explain(request, verdict)
+        return explained(provider, request, verdict)
     if isinstance(verdict, Verified):
         return verdict
     return Refused(Reason.NO_SIGNATURE, "an unsigned greeting, which is answered and not recorded")

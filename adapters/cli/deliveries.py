@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 ABOUT = "Order, or why none"
 
 app = group(
-    "Every authentic webhook, what became of it, and what was refused.",
+    "Every webhook, what became of it, and what was refused.",
     ending(
         "deliveries list --outcome conflict --outcome stale",
         "deliveries show 7",
@@ -130,10 +130,11 @@ def show_delivery(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = F
 
 @app.command("refused", epilog=ending("deliveries refused", "deliveries refused --limit 10 --json"))
 def list_refused(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """List what did not authenticate, and why, newest first: the last 1000 lines.
+    """List what did not authenticate, and why, newest first.
 
-    A line stands for all refusals of a provider for one reason within a second or more. Of
-    providers with keep_refused the newest 100 deliveries are kept whole: quarantine refused.
+    The last 1000 lines are kept; each stands for all refusals of a provider for one reason within
+    a second or more. Of providers with keep_refused the newest 100 deliveries are kept whole:
+    quarantine refused.
     """
     with opened() as service:
         from adapters.delivery_views import refusal_page

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from adapters.settings import Settings
 
 EXAMPLES = ending(
-    "diagnose body.json --provider till --header 'X-Till-Signature: sha256=5d0c...'",
-    "diagnose body.json --provider square --header 'X-Square-HmacSha256-Signature: ...' "
+    "diagnose body.json --provider till --header 'X-Till-Signature: sha256=5d0cf1'",
+    "diagnose body.json --provider square --header 'X-Square-HmacSha256-Signature: HgKd6k=' "
     "--url https://shop.example/webhooks/square",
     "diagnose --refusal 3",
 )
@@ -33,7 +33,7 @@ def _header(text: str) -> tuple[bytes, bytes]:
 
 File = Annotated[
     typer.FileBinaryRead | None,
-    typer.Argument(metavar="[FILE]", help="The body, byte by byte; - reads standard input."),
+    typer.Argument(metavar="FILE", help="The body, byte by byte; - reads standard input."),
 ]
 ProviderName = Annotated[
     str | None,
@@ -64,11 +64,11 @@ def diagnose(
     refusal: Refusal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why the signature of a delivery does not verify, or which secret did it.
+    """Say why a signature does not verify.
 
-    A file is judged as if it came now, from an address that may send it; a refused delivery that
-    was kept, as of when it came. It exits with 0 where a live secret verifies it, else with 1.
-    Nothing is recorded.
+    Or which live secret verifies it. A file is judged as if it came now, from an address that may
+    send it; a refused delivery that was kept, as of when it came. It exits with 0 where a live
+    secret verifies it, else with 1. Nothing is recorded.
     """
     if (refusal is None) == (file is None):
         raise typer.BadParameter("give a file, or --refusal", param_hint="FILE")

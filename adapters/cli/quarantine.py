@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 
 app = group(
-    "What could not be read or was no order's, kept whole; and what was refused, to try again.",
+    "What could not be read, was no order's, or was refused.",
     ending(
         "quarantine list",
         "quarantine show 7 --raw > body.json",
@@ -54,7 +54,7 @@ app = group(
 
 Ids = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", parser=number, help="The numbers that a list shows."),
+    typer.Argument(metavar="ID", parser=number, help="The numbers that a list shows."),
 ]
 
 
@@ -89,9 +89,9 @@ def list_quarantine(
 
 @app.command("show", epilog=ending("quarantine show 7", "quarantine show 7 --raw > body.json"))
 def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = False) -> None:
-    """Show what was set aside, why, what settled it, and the body that came.
+    """Show what was set aside, why, and the body that came.
 
-    That a body was read is in the operators' log.
+    And which delivery settled it, if one did. That a body was read is in the operators' log.
     """
     refuse_both(as_json, raw)
     with opened() as service:
@@ -122,10 +122,11 @@ def replay(
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take deliveries in again, by the same translation and decision as when they came.
+    """Take deliveries in again, as if they came now.
 
-    They were set aside, or recorded with a status word that is known by now. That they were
-    authentic was found out when they came, and their time of receipt stays. What cannot be read
+    They were set aside, or recorded with a status word that is known by now. They are read and
+    decided on as webhooks are; that they were authentic was found out when they came, and their
+    time of receipt stays. What cannot be read
     this time either stays set aside; the command then exits with 1. It needs no server, and does
     not disturb one.
     """
@@ -152,7 +153,10 @@ def discard(
         typer.Option(metavar="TEXT", parser=name, help="Why; it is kept with the decision."),
     ],
 ) -> None:
-    """Decide that what was set aside says nothing. It is kept all the same, and listed no more."""
+    """Decide that what was set aside says nothing.
+
+    It is kept all the same, and listed no more.
+    """
     with opened() as service:
         from adapters.quarantine import CannotSettle, NoSuchDelivery
 
@@ -169,9 +173,10 @@ def discard(
 
 @app.command("refused", epilog=ending("quarantine refused", "quarantine refused --json"))
 def list_refused(as_json: AsJson = False) -> None:
-    """List the refused deliveries that are kept whole, oldest first.
+    """List the refused deliveries that are kept whole.
 
-    They are kept of providers with keep_refused = true, the newest 100 of up to 64 KiB each.
+    The oldest first. They are kept of providers with keep_refused = true, the newest 100 of up to
+    64 KiB each.
     """
     with opened() as service:
         from adapters.delivery_views import kept_refusals
@@ -191,10 +196,10 @@ def retry_refused(
     everything: Annotated[bool, typer.Option("--all", help="All that are kept.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Verify refused deliveries again, after a secret was mended, and take in what verifies.
+    """Verify refused deliveries again, after a secret was mended.
 
-    Times are judged as of when each was received. What does not verify this time either stays
-    kept, and the command exits with 1.
+    What verifies is taken in. Times are judged as of when each was received. What does not verify
+    this time either stays kept, and the command exits with 1.
     """
     _require_one(refusal_ids, everything)
     with opened() as service:

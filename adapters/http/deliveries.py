@@ -1,7 +1,7 @@
 """GET /deliveries and /refusals: what came in, and what was not let in."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
@@ -80,6 +80,11 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
         row, kept = await find(service, caller, delivery_id, body)
         return whole_delivery(row, kept)
 
+    _add_refusals(router, service, auditor)
+    return router
+
+
+def _add_refusals(router: APIRouter, service: Service, auditor: Any) -> None:
     @router.get("/refusals")
     async def list_refusals(
         caller: Annotated[Caller, auditor], after: After = None, limit: Limit = 100
@@ -99,8 +104,6 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
         of = service.of_store(caller.store)
         kept = await run_in_threadpool(service.refusals.kept)
         return kept_refusals([k for k in kept if of.store is None or k.provider in of.providers])
-
-    return router
 
 
 async def find(

@@ -25,7 +25,7 @@ from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ping, Provider, Refused, Request, Verified
-from adapters.refusals import RefusalNotes
+from adapters.refusals import RefusalNotes, explained
 from adapters.storage.log import StorageUnavailable
 from domain.log import split_stream
 
@@ -80,7 +80,7 @@ class _Unproven(_Refused):
         self.request = request
 
     def diagnosis(self) -> str:
-        return self.provider.explain(self.request, self.verdict).detail
+        return explained(self.provider, self.request, self.verdict).detail
 
 
 @dataclass
