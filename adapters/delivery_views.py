@@ -22,8 +22,8 @@ READ_BODY = "deliveries read body"  # as the operators' log calls it
 class DeliveryView(BaseModel):
     """A row of the delivery log. `has_body` is false where the same bytes were kept before.
 
-    `duration_ms` is the time from the door to the disk. `key_id` names the secret that verified
-    the delivery, `replay_of` the delivery that it takes in again.
+    `duration_ms` is the time from the door to the disk, null for what came by no door. `key_id`
+    names the secret that verified the delivery, `replay_of` the delivery that it takes in again.
     """
 
     id: int
@@ -41,7 +41,7 @@ class DeliveryView(BaseModel):
     key_id: str | None
     origin: Origin
     replay_of: int | None
-    duration_ms: int
+    duration_ms: int | None
     has_body: bool
 
 
@@ -167,6 +167,7 @@ def delivery_page(rows: Sequence[DeliveryRow], limit: int) -> DeliveryPage:
 def delivery_view(row: DeliveryRow) -> DeliveryView:
     """A row without its body."""
     store, order_id = split_stream(row.stream) if row.stream is not None else (None, None)
+    took = (row.recorded_at - row.received_at) // timedelta(milliseconds=1)
     return DeliveryView(
         id=row.id,
         received_at=row.received_at,
@@ -183,7 +184,7 @@ def delivery_view(row: DeliveryRow) -> DeliveryView:
         key_id=row.key_id,
         origin=row.origin,
         replay_of=row.replay_of,
-        duration_ms=(row.recorded_at - row.received_at) // timedelta(milliseconds=1),
+        duration_ms=took if row.origin is Origin.WEBHOOK else None,
         has_body=row.has_body,
     )
 

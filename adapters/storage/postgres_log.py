@@ -135,7 +135,9 @@ class PostgresLog(ApplicationRecorder):
         # What is replayed was received before: its time and bytes would find the row of that. Where
         # nothing else is there, the batch is written again, and a row too many says no wrong thing.
         came = next((entry for entry in entries if entry.origin is Origin.WEBHOOK), None)
-        row = came and self._one(
+        if came is None:
+            return None
+        row = self._one(
             "SELECT id FROM order_ledger.find_delivery(%s, %s, %s)",
             (PARTITION, came.received_at, came.body_sha256),
         )

@@ -105,7 +105,8 @@ class Refusals:
         with unavailable(), self._tables.transaction(commit=False) as c:
             c.execute(
                 "SELECT received_at, provider, reason, address, body_sha256, headers, body, id "
-                f"FROM {self._tables.kept_refusals} WHERE {where} ORDER BY id",
+                f"FROM {self._tables.kept_refusals} WHERE {where} "
+                "ORDER BY received_at, id",
                 params,
             )
             rows = c.fetchall()

@@ -137,6 +137,7 @@ def test_a_replay_takes_in_what_can_be_read_by_now(
     assert (row.origin, row.replay_of, row.has_body) == ("replay", 1, False)
     assert (row.received_at, row.key_id) == (original.received_at, original.key_id)
     assert row.recorded_at > original.recorded_at
+    assert front.local.json("/deliveries/3")["duration_ms"] is None
     shown = front.local.json("/quarantine/1")
     assert (shown["settled_by"]["id"], shown["settled_by"]["outcome"]) == (3, "recorded")
 
