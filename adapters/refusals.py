@@ -76,8 +76,9 @@ class RefusalNotes:
         count = self._noted[key].count if key in self._noted else 0
         self._noted[key] = _Noted(provider, request, refused, body_bytes, count + 1)
         names = self._kept_headers.get(provider.name)
+        may_verify = refused.reason is not Reason.NO_SIGNATURE
         fits = 0 < len(request.body) <= KEPT_BYTES_MAX and len(self._whole) < KEPT_ROWS
-        if names is not None and fits:
+        if names is not None and may_verify and fits:
             kept = _whole(provider, request, refused, names)
             self._whole.setdefault((kept.provider, kept.body_sha256), kept)
         self._some.set()

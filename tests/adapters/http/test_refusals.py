@@ -197,15 +197,18 @@ def test_nothing_but_the_signature_is_kept_of_the_headers(service: LocalService)
     assert b"session=somebody" not in files
 
 
-def test_neither_what_is_large_nor_what_nobody_asked_for_is_kept(service: LocalService) -> None:
+def test_neither_what_is_large_or_unsigned_nor_what_nobody_asked_for_is_kept(
+    service: LocalService,
+) -> None:
     large = b"x" * (64 * 1024 + 1)
     send(
         service,
         ("till", large, signed(large, now())),
         ("till", b"", {}),
         ("sevi", NEWS, {"Authorization": "wrong"}),
-        ("till", NEWS, {}),
-        ("till", NEWS, {}),
+        ("till", b"unsigned", {}),
+        ("till", NEWS, signed(NEWS, now())),
+        ("till", NEWS, signed(NEWS, now())),
     )
     kept = service.json("/refusals/kept")["items"]
     assert [(one["provider"], one["body_bytes"]) for one in kept] == [("till", len(NEWS))]
