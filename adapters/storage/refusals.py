@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from adapters.storage.access import AccessTables
+from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
-from adapters.storage.views import Cursor
 
 RING_ROWS = 1000
 KEPT_ROWS = 100
