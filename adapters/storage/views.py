@@ -225,6 +225,13 @@ class Views(TrackingRecorder):
         Raises `CheckpointMoved` where its position is another by now, or where it is not this
         fold's to keep any more; then nothing is written.
         """
+        try:
+            self._write(followed, upto, rows)
+        except IntegrityError:  # rows stand there already: somebody has put the position back
+            over = {table: Changes([], [*made.new, *made.over]) for table, made in rows.items()}
+            self._write(followed, upto, over)
+
+    def _write(self, followed: Followed, upto: Position, rows: Changed) -> None:
         with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
             self.write_in(c, followed, upto, rows)
