@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
@@ -14,6 +14,7 @@ from adapters.storage.access import OperatorLog, TokenStore
 from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.opening import open_storage
 from adapters.storage.refusals import Refusals
+from adapters.traffic import TrafficWatch
 from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
@@ -43,12 +44,18 @@ class Service:
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
         self.refusals = Refusals(self.storage.access)
+        silence = {name: table.silence_seconds for name, table in settings.providers.items()}
+        self.traffic = TrafficWatch(self.storage.log, self.storage.traffic, silence)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
-        """Keep the read models, and watch over them, until told to stop."""
+        """Keep the read models and what is known of who calls, and watch over both, until told to
+        stop."""
+        following = Thread(target=self.traffic.run, args=(stop,), name="traffic", daemon=True)
+        following.start()
         self.runner.run(stop, lambda: self.watch.look(self.runner.led))
+        following.join()
 
     def of_store(self, store: str | None) -> DeliveryFilter:
         """What the delivery log holds of a store, or, for None, of all."""

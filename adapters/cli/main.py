@@ -18,6 +18,7 @@ from adapters.cli import (
     orders,
     payments,
     projections,
+    providers,
     quarantine,
     tokens,
 )
@@ -115,6 +116,7 @@ app.add_typer(projections.app, name="projections")
 app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(providers.app, name="providers")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(operators.app, name="operators")
 

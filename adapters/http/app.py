@@ -26,11 +26,13 @@ from adapters.http.health import health_router
 from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
+from adapters.http.providers import provider_router
 from adapters.http.quarantine import quarantine_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.logs import configure_logs
+from adapters.provider_views import ProviderDirectory
 from adapters.quarantine import Quarantine
 from adapters.refusals import RefusalNotes
 from adapters.service import Service, api_tokens, providers
@@ -121,6 +123,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(query_router(service.queries, door))
+    app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
     quarantine = Quarantine(service.ledger, senders, service.operators)
     app.include_router(delivery_router(service, door))

@@ -9,6 +9,7 @@ from adapters.http.access import Credentials, Door
 from adapters.keepers import Keeper
 from adapters.service import PROJECTIONS, Service
 from adapters.storage.log import StorageUnavailable
+from adapters.traffic import whole_seconds
 from adapters.watching import drifting
 
 
@@ -57,4 +58,20 @@ def _details(service: Service) -> dict[str, Any]:
             "rebuild_due": generation.rebuild_due(projection),
             **drifting(service.views.watched(projection.name)),
         }
-    return {"head": str(head) if head else None, "projections": projections}
+    return {
+        "head": str(head) if head else None,
+        "projections": projections,
+        "providers": _standings(service),
+    }
+
+
+def _standings(service: Service) -> dict[str, Any]:
+    """Who is silent: told to whoever looks, and no reason not to take deliveries."""
+    return {
+        name: {
+            "last_delivery_at": standing.rhythm.last_delivery_at if standing.rhythm else None,
+            "allowed_gap_seconds": whole_seconds(standing.allowed_gap),
+            "silent": standing.is_silent,
+        }
+        for name, standing in service.traffic.standings().items()
+    }

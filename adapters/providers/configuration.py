@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+SILENCE_SECONDS_MAX = 10 * 366 * 24 * 3600
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Network = IPv4Network | IPv6Network
@@ -55,6 +56,13 @@ class ProviderSettings(BaseModel):
         False,
         description="keep the newest deliveries whose signature did not verify, to verify them "
         "again once a secret was mended",
+    )
+    silence_seconds: int | None = Field(
+        None,
+        ge=0,
+        le=SILENCE_SECONDS_MAX,
+        description="how long it may be quiet; learnt from its deliveries where left out, and 0 "
+        "for any length",
     )
 
     @field_validator("secrets", mode="before")

@@ -19,6 +19,7 @@ from eventsourcing.persistence import (
 from adapters.storage.deliveries import EVERYTHING, DeliveryFilter
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 Clock = Callable[[], datetime]
 Tell = Callable[[], None]
@@ -137,6 +138,10 @@ class EventLog(Protocol):
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log after an id (0: from the first), gapless and in order,
+        as far as they tell who called."""
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process; it must not block."""

@@ -14,6 +14,7 @@ from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
+from adapters.storage.traffic import TrafficTables
 from adapters.storage.urls import is_sqlite, sqlite_path
 from adapters.storage.views import Views
 from projections.model import Projection
@@ -21,13 +22,14 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log, how projections read it, the read models, and the tables of tokens and
-    operations beside the log."""
+    """An open log, how projections read it, the read models with what is known of who calls, and
+    the tables of tokens and operations beside the log."""
 
     log: EventLog
     events: Events
     views: Views
     access: AccessTables
+    traffic: TrafficTables
 
     def close(self) -> None:
         """Close all; the access tables share the log's connections."""
@@ -40,6 +42,7 @@ def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
     storage = _open_sqlite(sqlite_path(url)) if is_sqlite(url) else _open_postgres(url)
     try:
         storage.views.prepare(projections)
+        storage.traffic.create()
     except StorageUnavailable as error:
         storage.close()
         damaged = is_sqlite(url) and not isinstance(error.__cause__, OperationalError)
@@ -63,7 +66,7 @@ def _open_sqlite(path: Path) -> Storage:
     access = SQLiteAccess(datastore)
     access.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
-    return Storage(log, SQLiteEvents(datastore), views, access)
+    return Storage(log, SQLiteEvents(datastore), views, access, TrafficTables(views))
 
 
 def _views_path(path: Path) -> Path:
@@ -83,4 +86,10 @@ def _open_postgres(url: str) -> Storage:
         postgres_schema.init(url)
     database = Database(url)
     views = PostgresViews(Database(url))
-    return Storage(PostgresLog(database), PostgresEvents(database), views, PostgresAccess(database))
+    return Storage(
+        PostgresLog(database),
+        PostgresEvents(database),
+        views,
+        PostgresAccess(database),
+        TrafficTables(views),
+    )

@@ -32,6 +32,7 @@ from adapters.storage.log import (
 from adapters.storage.postgres import Database
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
@@ -263,6 +264,15 @@ class PostgresLog(ApplicationRecorder):
             (PARTITION, delivery_id),
         )
         return (_delivery(rows[0][:-1]), rows[0][-1]) if rows else None
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log (see `EventLog.arrivals`)."""
+        rows = self._all(
+            "SELECT id, received_at, provider, key_id, origin = 'webhook' AND replay_of IS NULL "
+            "FROM order_ledger.deliveries WHERE partition = %s AND id > %s ORDER BY id LIMIT %s",
+            (PARTITION, after, limit),
+        )
+        return [Arrival(*row) for row in rows]
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process."""

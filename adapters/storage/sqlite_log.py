@@ -44,6 +44,7 @@ from adapters.storage.sqlite import (
 )
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 SCHEMA_VERSION = 2
 # What an older file lacks, by the version that it has.
@@ -231,6 +232,20 @@ class SQLiteLog(SQLiteApplicationRecorder):
             c.execute("SELECT body FROM bodies WHERE delivery_id = ?", (delivery_id,))
             body = c.fetchone()
             return _delivery(row), body["body"] if body else None
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log (see `EventLog.arrivals`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT id, received_at, provider, key_id, "
+                "origin = 'webhook' AND replay_of IS NULL AS called "
+                "FROM deliveries WHERE id > ? ORDER BY id LIMIT ?",
+                (after, limit),
+            )
+            return [
+                Arrival(number, from_microseconds(at), provider, key_id, bool(called))
+                for number, at, provider, key_id, called in c.fetchall()
+            ]
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process."""

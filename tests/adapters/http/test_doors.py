@@ -23,6 +23,7 @@ QUERIES = [
     "/quarantine/1",
     "/refusals",
     "/refusals/kept",
+    "/providers",
 ]
 
 
