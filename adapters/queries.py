@@ -12,12 +12,14 @@ from adapters.ledger import OrderLedger
 from adapters.storage.views import Reader, Views
 from domain.log import Position, stream_of
 from domain.money import amount_text
+from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
 from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow
 
 PAGE_SIZE_MAX = 1000
 STREAM_PAGE_SIZE = 1000
+RECONCILED = (Origin.IMPORT, Origin.RECONCILE)
 
 
 class OrderView(BaseModel):
@@ -42,6 +44,8 @@ class EventView(BaseModel):
     """An event of an order's history. What its type does not have is null.
 
     `caused_by` is the version of the news that it follows from, for a conflict the original's.
+    `key_id` names the secret that proved news, `origin` the way on which it came in (webhook,
+    replay, import, reconcile); `reconciled` news is what webhooks lost and was brought in later.
     """
 
     position: str
@@ -67,6 +71,9 @@ class EventView(BaseModel):
     stale: bool
     caused_by: int | None
     reason: str | None
+    key_id: str | None
+    origin: str | None
+    reconciled: bool
 
 
 class HistoryView(BaseModel):
@@ -296,7 +303,7 @@ def _event_view(row: HistoryRow) -> EventView:
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
         values[name] = amount_text(values[name]) if values[name] is not None else None
-    return EventView(position=str(position), **values)
+    return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
 
 
 def _read_position(text: str | None) -> Position | None:

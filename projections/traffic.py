@@ -4,8 +4,8 @@ It is folded from the delivery log, not from the events: also a duplicate shows 
 alive, and which secret it signs with. What a person takes in again or imports shows neither.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ DAYS_KEPT = 14
 DAYS_MIN = 3
 DELIVERIES_MIN = 20
 ALLOWED_MIN = timedelta(hours=1)
+NO_GAP = timedelta(0)
 
 
 class Arrival(NamedTuple):
@@ -78,28 +79,34 @@ def fold(traffic: Traffic, arrivals: Iterable[Arrival]) -> Traffic:
     """What is known after some more rows of the delivery log, in the order of their ids."""
     rhythms = dict(traffic.rhythms)
     secrets = dict(traffic.secrets)
-    for arrival in arrivals:
-        if not arrival.called:
-            continue
-        at, known = arrival.received_at, rhythms.get(arrival.provider)
-        rhythms[arrival.provider] = _after(known, at) if known else Rhythm(1, at)
-        if arrival.key_id is not None:
-            key = (arrival.provider, arrival.key_id)
-            use = secrets.get(key)
-            secrets[key] = (
-                SecretUse(use.deliveries + 1, max(use.last_used_at, at))
-                if use
-                else SecretUse(1, at)
-            )
+    times: dict[str, list[datetime]] = {}
+    uses: dict[tuple[str, str], list[datetime]] = {}
+    for _, at, provider, key_id, called in arrivals:
+        if called:
+            times.setdefault(provider, []).append(at)
+            if key_id is not None:
+                uses.setdefault((provider, key_id), []).append(at)
+    for provider, these in times.items():
+        rhythms[provider] = _after(rhythms.get(provider), these)
+    for key, these in uses.items():
+        known = secrets.get(key)
+        last = max(these)
+        secrets[key] = SecretUse(
+            len(these) + (known.deliveries if known else 0),
+            max(last, known.last_used_at) if known else last,
+        )
     return Traffic(rhythms, secrets)
 
 
-def _after(known: Rhythm, at: datetime) -> Rhythm:
-    gap = at - known.last_delivery_at
-    if gap <= timedelta(0):  # received together, and stored in another order
-        return replace(known, deliveries=known.deliveries + 1)
-    gaps, day = known.longest_gaps, at.date()
-    if gap > gaps.get(day, timedelta(0)):
-        days = sorted({*gaps, day})[-DAYS_KEPT:]
-        gaps = {one: gap if one == day else gaps[one] for one in days}
-    return Rhythm(known.deliveries + 1, at, gaps)
+def _after(known: Rhythm | None, times: Sequence[datetime]) -> Rhythm:
+    count = len(times) + (known.deliveries if known else 0)
+    last = known.last_delivery_at if known else times[0]
+    gaps = dict(known.longest_gaps) if known else {}
+    for at in times:
+        gap = at - last
+        if gap > NO_GAP:  # else they came together, and were stored in another order
+            last, day = at, at.date()
+            if gap > gaps.get(day, NO_GAP):
+                gaps[day] = gap
+    kept = sorted(gaps)[-DAYS_KEPT:]
+    return Rhythm(count, last, {day: gaps[day] for day in kept})

@@ -25,6 +25,8 @@ from adapters.cli import (
 from adapters.cli.demo import demo
 from adapters.cli.diagnose import EXAMPLES as DIAGNOSE_EXAMPLES
 from adapters.cli.diagnose import diagnose
+from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
+from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
@@ -108,6 +110,7 @@ def serve(
 
 
 app.command("demo", epilog=ending("demo"))(demo)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
