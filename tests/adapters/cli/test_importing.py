@@ -42,6 +42,8 @@ def test_a_history_shows_that_the_news_was_reconciled(run: CommandLine) -> None:
     lost = json.loads(run("orders", "history", "2", "--json").out)["events"][0]
     assert (known["origin"], known["reconciled"]) == ("webhook", False)
     assert (lost["origin"], lost["reconciled"]) == ("import", True)
+    assert "(import)" in run("orders", "history", "2").out
+    assert "(" not in run("orders", "history", "1").out
 
 
 def test_a_dry_run_changes_nothing_and_is_not_logged(run: CommandLine) -> None:
