@@ -23,6 +23,7 @@ from adapters.http.api import query_router
 from adapters.http.deliveries import delivery_router
 from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
+from adapters.http.metrics import metrics_router
 from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
@@ -37,6 +38,7 @@ from adapters.quarantine import Quarantine
 from adapters.refusals import RefusalNotes
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
+from adapters.tally import Tally
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
@@ -87,7 +89,8 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     """The application. The keeper of the read models, unless given a thread of this process, starts
     and stops with it; what was taken is committed before it stops."""
     keeper = keeper or ThreadKeeper(service)
-    queue = GroupCommit(service.ledger.record)
+    tally = Tally()
+    queue = GroupCommit(service.ledger.record, tally=tally)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
 
@@ -119,6 +122,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         queue,
         service.settings.body_bytes_max,
         notes,
+        tally,
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
@@ -129,5 +133,6 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.include_router(delivery_router(service, door))
     app.include_router(quarantine_router(service, quarantine, queue, door))
     app.include_router(health_router(service, keeper, door))
+    app.include_router(metrics_router(service, tally, queue, door))
     problems.install(app)
     return app

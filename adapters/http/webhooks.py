@@ -27,6 +27,7 @@ from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ping, Provider, Refused, Request, Verified
 from adapters.refusals import RefusalNotes, explained
 from adapters.storage.log import StorageUnavailable
+from adapters.tally import Tally
 from domain.log import split_stream
 
 log = logging.getLogger("order_ledger.deliveries")
@@ -100,10 +101,12 @@ class WebhookEndpoint:
         queue: GroupCommit,
         body_bytes_max: int,
         notes: RefusalNotes,
+        tally: Tally,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._providers = providers
         self._notes = notes
+        self._tally = tally
         self._queue = queue
         self._body_bytes_max = body_bytes_max
         self._trusted_proxies = trusted_proxies
@@ -136,7 +139,9 @@ class WebhookEndpoint:
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
             return
-        _log_delivery(name, receipt, len(body), perf_counter() - started)
+        seconds = perf_counter() - started
+        _log_delivery(name, receipt, len(body), seconds)
+        self._tally.acknowledged(name, receipt.outcome.value, seconds)
         own = provider.own_answer
         if own is None:
             await _send(send, 200, b"application/json", _answer(receipt))
@@ -188,6 +193,7 @@ class WebhookEndpoint:
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:
         known = provider if provider in self._providers else None
+        self._tally.refusals[known or "", refusal.status] += 1
         refusals = self._refusals.setdefault((known, refusal.status), _Refusals())
         refusals.count += 1
         now = perf_counter()

@@ -24,6 +24,7 @@ QUERIES = [
     "/refusals",
     "/refusals/kept",
     "/providers",
+    "/metrics",
 ]
 
 
