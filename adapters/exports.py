@@ -21,7 +21,7 @@ def csv_lines(events: Iterable[EventView]) -> Iterator[str]:
     for event in events:
         values = event.model_dump(mode="json")
         values["references"] = " ".join(values["references"])
-        writer.writerow([_harmless(values[column]) for column in columns])
+        writer.writerow([harmless(values[column]) for column in columns])
         yield _taken(buffer)
     yield _taken(buffer)
 
@@ -42,5 +42,6 @@ def _taken(buffer: io.StringIO) -> str:
     return text
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
+    """A value of a CSV file; a text that a spreadsheet would run gets an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from adapters.ledger import Delivery, Receipt
 from adapters.logs import discreetly
 from adapters.storage.log import StorageUnavailable
+from adapters.tally import Tally
 
 log = logging.getLogger("order_ledger.writer")
 
@@ -44,9 +45,12 @@ class _Waiting:
 class GroupCommit:
     """The queue in front of the ledger's writer. Lives on one event loop."""
 
-    def __init__(self, commit: Commit, limits: Limits | None = None) -> None:
+    def __init__(
+        self, commit: Commit, limits: Limits | None = None, tally: Tally | None = None
+    ) -> None:
         self._commit = commit
         self._limits = limits or Limits()
+        self._batches = (tally or Tally()).batches
         self._queue: deque[_Waiting] = deque()
         self._queue_bytes = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer")
@@ -54,6 +58,11 @@ class GroupCommit:
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def depth(self) -> int:
+        """The deliveries that wait for the writer."""
+        return len(self._queue)
 
     async def submit(self, delivery: Delivery) -> Receipt:
         """Wait until the delivery is on disk. Raises `Overloaded` at once where the queue is full,
@@ -109,6 +118,7 @@ class GroupCommit:
             batch.append(self._queue.popleft())
             batch_bytes += size
         self._queue_bytes -= batch_bytes
+        self._batches.note(len(batch))
         return batch
 
     def _write(self, batch: list[_Waiting]) -> list[Receipt | Exception]:

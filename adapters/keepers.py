@@ -41,13 +41,12 @@ class Keeper(Protocol):
 
 
 class ThreadKeeper:
-    """Keeps them on a thread of this process, and seals the log on another."""
+    """Keeps them on a thread of this process."""
 
     def __init__(self, service: Service) -> None:
         self._runner = service.runner
         self._stop = Event()
-        self._thread = Thread(target=self._runner.run, args=(self._stop,), name="projections")
-        self._sealer = Thread(target=service.sealer.run, args=(self._stop,), name="sealer")
+        self._thread = Thread(target=service.keep, args=(self._stop,), name="projections")
         service.ledger.event_log.on_append(self._runner.wake.set)
 
     @property
@@ -56,16 +55,14 @@ class ThreadKeeper:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the thread."""
         self._thread.start()
-        self._sealer.start()
 
     def stop(self) -> None:
-        """Stop the threads; what is there is sealed."""
+        """Stop the thread; what is there is sealed."""
         self._stop.set()
         self._runner.wake.set()
         self._thread.join()
-        self._sealer.join()
 
 
 class ProcessKeeper:
@@ -160,10 +157,7 @@ def main() -> None:
     stop = Event()
     Thread(target=_follow_lifeline, args=(service.runner.wake, stop), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(service.runner.wake.set, stop)
-    sealer = Thread(target=service.sealer.run, args=(stop,), name="sealer")
-    sealer.start()
-    service.runner.run(stop)
-    sealer.join()
+    service.keep(stop)
     service.close()
 
 

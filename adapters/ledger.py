@@ -117,6 +117,19 @@ class OrderLedger(Application[str]):
             ]
         raise conflict
 
+    def foresee(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """What `record` would make of a batch now; nothing is appended, so nothing has a position.
+
+        Raises `StorageUnavailable`.
+        """
+        batch = _Batch(self.mapper, self._take(deliveries))
+        for delivery in deliveries:
+            batch.add(delivery)
+        return [
+            Receipt(entry.outcome, order, None, entry.reason)
+            for entry, order in zip(batch.entries, batch.orders, strict=True)
+        ]
+
     def history(self, stream: str) -> list[Recorded[OrderEvent]]:
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]

@@ -9,15 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters.ledger import OrderLedger
-from adapters.storage.views import Views
+from adapters.storage.views import Reader, Views
 from domain.log import Position, stream_of
 from domain.money import amount_text
+from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
 from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow
 
 PAGE_SIZE_MAX = 1000
 STREAM_PAGE_SIZE = 1000
+RECONCILED = (Origin.IMPORT, Origin.RECONCILE)
 
 
 class OrderView(BaseModel):
@@ -42,6 +44,8 @@ class EventView(BaseModel):
     """An event of an order's history. What its type does not have is null.
 
     `caused_by` is the version of the news that it follows from, for a conflict the original's.
+    `key_id` names the secret that proved news, `origin` the way on which it came in (webhook,
+    replay, import, reconcile); `reconciled` news is what webhooks lost and was brought in later.
     """
 
     position: str
@@ -67,6 +71,9 @@ class EventView(BaseModel):
     stale: bool
     caused_by: int | None
     reason: str | None
+    key_id: str | None
+    origin: str | None
+    reconciled: bool
 
 
 class HistoryView(BaseModel):
@@ -131,18 +138,16 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        if self._views.rows(ORDERS, [(store, name)]):
-            return name
-        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
-        found = self._views.select(REFERENCES, clauses, (store, name))
-        if len(found) > 1:
-            raise AmbiguousReference
-        return found[0].order_id if found else None
+        row = self._views.read(lambda reader: _find(reader, store, name))
+        return row.order_id if row else None
 
-    def order(self, store: str, order_id: str) -> OrderView | None:
-        """An order now."""
-        rows = self._views.rows(ORDERS, [(store, order_id)])
-        return _order_view(rows[0]) if rows else None
+    def order(self, store: str, name: str) -> OrderView | None:
+        """An order now, by its id or, where none has it, by this reference.
+
+        Raises `AmbiguousReference` where several orders share the reference.
+        """
+        row = self._views.read(lambda reader: _find(reader, store, name))
+        return _order_view(row) if row else None
 
     def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
         """An order as the ledger knew it at an instant of recording."""
@@ -166,26 +171,12 @@ class Queries:
         limit: int = 100,
     ) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        where, params = ["1 = 1"], []
-        if store is not None:
-            where.append('"store" = ?')
-            params.append(store)
-        if status is not None:
-            where.append('"status" = ?')
-            params.append(status)
-        if review_open:
-            where.append('"review" IS NOT NULL')
-        if reference is not None:
-            where.append(
-                '("order_id" = ? OR ("store", "order_id") IN '
-                f'(SELECT "store", "order_id" FROM {REFERENCES.name} WHERE "reference" = ?))'
-            )
-            params += [reference, reference]
-        if after is not None:
-            where.append('("store", "order_id") > (?, ?)')
-            params += _read_cursor(after)
-        clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit + 1:d}'
-        rows = self._views.select(ORDERS, clauses, params)
+        position = None if after is None else _read_cursor(after)
+
+        def ask(reader: Reader) -> list[OrderRow]:
+            return _orders(reader, store, status, review_open, reference, position, limit + 1)
+
+        rows = self._views.read(ask)
         items = [_order_view(row) for row in rows[:limit]]
         last = items[-1] if len(rows) > limit else None
         return OrderPage(
@@ -247,6 +238,48 @@ class Queries:
         return self._views.select(HISTORY, clauses, params)
 
 
+def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
+    rows = reader.rows(ORDERS, [(store, name)])
+    if not rows:
+        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
+        found = reader.select(REFERENCES, clauses, (store, name))
+        if len(found) > 1:
+            raise AmbiguousReference
+        rows = reader.rows(ORDERS, [(store, one.order_id) for one in found])
+    return rows[0] if rows else None
+
+
+def _orders(
+    reader: Reader,
+    store: str | None,
+    status: str | None,
+    review_open: bool,
+    reference: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> list[OrderRow]:
+    where, params = ["1 = 1"], []
+    if store is not None:
+        where.append('"store" = ?')
+        params.append(store)
+    if status is not None:
+        where.append('"status" = ?')
+        params.append(status)
+    if review_open:
+        where.append('"review" IS NOT NULL')
+    if reference is not None:
+        named = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
+        where.append(
+            '("order_id" = ? OR ("store", "order_id") IN ' + f'({named} WHERE "reference" = ?))'
+        )
+        params += [reference, reference]
+    if after is not None:
+        where.append('("store", "order_id") > (?, ?)')
+        params += after
+    clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
+    return reader.select(ORDERS, clauses, params)
+
+
 def _order_view(row: OrderRow) -> OrderView:
     return OrderView(
         order_id=row.order_id,
@@ -270,7 +303,7 @@ def _event_view(row: HistoryRow) -> EventView:
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
         values[name] = amount_text(values[name]) if values[name] is not None else None
-    return EventView(position=str(position), **values)
+    return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
 
 
 def _read_position(text: str | None) -> Position | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event, Thread
 
 from adapters.event_source import EventSource
 from adapters.evidence.bundle import Bundler
@@ -13,7 +14,11 @@ from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
+from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.opening import open_storage
+from adapters.storage.refusals import Refusals
+from adapters.traffic import TrafficWatch
+from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
@@ -34,14 +39,17 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._storage = open_storage(settings.database_url, PROJECTIONS)
-        self.ledger = OrderLedger(self._storage.log)
-        self.views = self._storage.views
+        self.storage = open_storage(settings.database_url, PROJECTIONS)
+        self.ledger = OrderLedger(self.storage.log)
+        self.views = self.storage.views
         self.queries = Queries(self.ledger, self.views)
-        self.source = EventSource(self._storage.events)
-        self.operators = OperatorLog(self._storage.access)
-        self.tokens = TokenStore(self._storage.access, self.operators)
-        self.evidence = self._storage.evidence
+        self.source = EventSource(self.storage.events)
+        self.operators = OperatorLog(self.storage.access)
+        self.tokens = TokenStore(self.storage.access, self.operators)
+        self.refusals = Refusals(self.storage.access)
+        silence = {name: table.silence_seconds for name, table in settings.providers.items()}
+        self.traffic = TrafficWatch(self.storage.log, self.storage.traffic, silence)
+        self.evidence = self.storage.evidence
         self.signer = Signer(
             self.evidence,
             settings.seal_keys_path(self.evidence.ledger_id()),
@@ -50,11 +58,32 @@ class Service:
         self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
         self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.watch = Watch(self.storage, PROJECTIONS)
+
+    def keep(self, stop: Event) -> None:
+        """Keep the read models and what is known of who calls, watch over both, and seal the log,
+        until told to stop."""
+        following = Thread(target=self.traffic.run, args=(stop,), name="traffic", daemon=True)
+        sealing = Thread(target=self.sealer.run, args=(stop,), name="sealer")
+        for thread in (following, sealing):
+            thread.start()
+        self.runner.run(stop, lambda: self.watch.look(self.runner.led))
+        for thread in (following, sealing):
+            thread.join()
+
+    def of_store(self, store: str | None) -> DeliveryFilter:
+        """What the delivery log holds of a store, or, for None, of all."""
+        if store is None:
+            return DeliveryFilter()
+        tables = self.settings.providers.items()
+        return DeliveryFilter(
+            store=store, providers=[name for name, table in tables if table.store == store]
+        )
 
     def close(self) -> None:
         """Close the storage."""
         self.ledger.close()
-        self._storage.close()
+        self.storage.close()
 
 
 def providers(settings: Settings) -> Mapping[str, Provider]:

@@ -50,6 +50,8 @@ class HistoryRow(NamedTuple):
     stale: bool = False
     caused_by: int | None = None
     reason: str | None = None
+    key_id: str | None = None
+    origin: str | None = None
 
 
 HISTORY = Table(
@@ -112,6 +114,8 @@ def _told(news: News) -> dict[str, Any]:
         "references": news.references,
         "delivery_key": news.delivery_key,
         "body_sha256": news.body_sha256,
+        "key_id": news.key_id,
+        "origin": news.origin.value,
     }
 
 
@@ -127,4 +131,4 @@ def _standing(news: News) -> dict[str, Any]:
     return {}
 
 
-AUDIT_HISTORY = Projection("audit_history", 1, (HISTORY,), reads, fold)
+AUDIT_HISTORY = Projection("audit_history", 2, (HISTORY,), reads, fold)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domain.log import Recorded, split_stream
 from domain.order import (
@@ -53,7 +53,8 @@ ORDERS = Table(
 REFERENCES = Table(
     "order_references",
     ReferenceRow,
-    ("reference", "store", "order_id"),
+    ("store", "order_id", "reference"),
+    (("reference", "store"),),
     only_grows=True,
 )
 
@@ -68,22 +69,19 @@ def fold(
 ) -> Iterator[tuple[AnyTable, Row]]:
     """The order after one more event, and the references that are new."""
     event = recorded.event
-    key = split_stream(event.originator_id)
-    before = rows.get((ORDERS, key))
-    row = _advance(before if isinstance(before, OrderRow) else _new(key, recorded), event)
-    yield (
-        ORDERS,
-        row._replace(
-            version=event.originator_version,
-            delivered_at=recorded.recorded_at if isinstance(event, Delivered) else row.delivered_at,
-            updated_at=recorded.recorded_at,
-            partition=recorded.position.partition,
-            idx=recorded.position.index,
-        ),
+    store, order_id = key = split_stream(event.originator_id)
+    found = rows.get((ORDERS, key))
+    before = found if isinstance(found, OrderRow) else _new(key, recorded)
+    after = before._replace(
+        version=event.originator_version,
+        updated_at=recorded.recorded_at,
+        partition=recorded.position.partition,
+        idx=recorded.position.index,
+        **_changes(before, recorded),
     )
-    known = before.references if isinstance(before, OrderRow) else ()
-    for reference in row.references[len(known) :]:
-        yield REFERENCES, ReferenceRow(*key[:1], reference, key[1])
+    yield ORDERS, after
+    for reference in after.references[len(before.references) :]:
+        yield REFERENCES, ReferenceRow(store, reference, order_id)
 
 
 def _new(key: tuple[str, str], recorded: Recorded[OrderEvent]) -> OrderRow:
@@ -105,31 +103,32 @@ def _new(key: tuple[str, str], recorded: Recorded[OrderEvent]) -> OrderRow:
     )
 
 
-def _advance(row: OrderRow, event: OrderEvent) -> OrderRow:
-    match event:
-        case PaymentReceived() if row.provider in (None, event.provider):
-            return _take_in(row, event)
+def _changes(row: OrderRow, recorded: Recorded[OrderEvent]) -> dict[str, Any]:
+    """What an event changes about an order, by column."""
+    match recorded.event:
+        case PaymentReceived() as news if row.provider in (None, news.provider):
+            return _news(row, news)
         case Delivered():
-            return row._replace(status=OrderStatus.DELIVERED.value)
+            return {"status": OrderStatus.DELIVERED.value, "delivered_at": recorded.recorded_at}
         case PaymentFailed():
-            return row._replace(status=OrderStatus.PAYMENT_FAILED.value)
-        case ReviewRequired():
-            return row._replace(review=event.reason.value)
-    return row
+            return {"status": OrderStatus.PAYMENT_FAILED.value}
+        case ReviewRequired(reason=reason):
+            return {"review": reason.value}
+    return {}
 
 
-def _take_in(row: OrderRow, news: PaymentReceived) -> OrderRow:
+def _news(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
     applied = news.disposition is Disposition.APPLIED
     awaits = applied and TRANSITIONS[news.status].before_paid is Then.AWAIT
     tells_amount = news.amount is not None and (applied or row.amount is None)
-    return row._replace(
-        provider=news.provider,
-        status=OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
-        payment_status=news.status.value if applied else row.payment_status,
-        amount=news.amount if tells_amount else row.amount,
-        currency=news.currency if tells_amount or row.currency is None else row.currency,
-        references=tuple(dict.fromkeys(row.references + news.references)),
-    )
+    return {
+        "provider": news.provider,
+        "status": OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
+        "payment_status": news.status.value if applied else row.payment_status,
+        "amount": news.amount if tells_amount else row.amount,
+        "currency": news.currency if tells_amount or row.currency is None else row.currency,
+        "references": tuple(dict.fromkeys(row.references + news.references)),
+    }
 
 
 ORDER_STATUS = Projection("order_status", 1, (ORDERS, REFERENCES), reads, fold)

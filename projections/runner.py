@@ -4,10 +4,11 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from threading import Event
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.log import Position, Recorded
 from domain.order import OrderEvent
@@ -19,6 +20,9 @@ BUSY_EVENTS = 20  # in one go: more will come
 GATHER_SECONDS = 0.05
 CACHED_ROWS_MAX = 20_000  # of one projection; about 1 KB each
 RETRY_SECONDS_MAX = 30.0
+
+Mark = tuple[Position | None, int]  # where a generation stands, and how often it was repaired
+Name = tuple[str, int]  # of a generation: its projection and number
 
 log = logging.getLogger("order_ledger.projections")
 
@@ -36,27 +40,40 @@ class CheckpointMoved(Exception):
     """Another runner advanced this projection; read its position again."""
 
 
+class Followed(NamedTuple):
+    """A generation of a projection that this process's fold keeps, and how far it has come."""
+
+    projection: Projection
+    number: int
+    position: Position | None
+    repairs: int = 0
+
+    def name_of(self, table: AnyTable) -> str:
+        """What one of its tables is called in the database."""
+        return f"{table.name}__g{self.number}"
+
+
 class Sink(Protocol):
     """Where the rows of read models are kept, with the position up to which they are folded."""
 
-    def checkpoint(self, projection: str) -> Position | None:
-        """The position of the last event that the projection has taken in."""
+    def leads(self, projection: str) -> bool:
+        """Whether this process is the one that follows a projection, or becomes it now."""
 
-    def rows(self, table: AnyTable, keys: Sequence[Key]) -> Iterable[Row]:
-        """The rows that exist under these keys."""
+    def adopt(self, projection: Projection) -> None:
+        """Take over the live generation for a changed fold of the same version and tables."""
 
-    def write(
-        self,
-        projection: str,
-        since: Position | None,
-        upto: Position,
-        rows: Mapping[AnyTable, Sequence[Row]],
-    ) -> None:
+    def followed(self, projections: Sequence[Projection]) -> list[Followed]:
+        """The generations that the folds of these projections keep up to date."""
+
+    def fetch(self, followed: Followed, table: AnyTable, keys: Sequence[Key]) -> Iterable[Row]:
+        """The rows of a generation that exist under these keys."""
+
+    def write(self, followed: Followed, upto: Position, rows: "Changed") -> None:
         """Write rows and the new position in one transaction, or raise `CheckpointMoved`. A
-        projection that was parked is so no more."""
+        generation that was parked is so no more."""
 
-    def park(self, projection: str, poison: "Poison") -> None:
-        """Say at which event a projection stands still, and why."""
+    def park(self, followed: Followed, poison: "Poison") -> None:
+        """Say at which event a generation stands still, and why."""
 
 
 @dataclass(frozen=True)
@@ -75,65 +92,111 @@ class _Parked:
     pause_seconds: float
 
 
-class Cache:
+class Rows:
     """The rows that a projection used last, as they stand at a position.
 
-    A fold reads most of what it needs from here. Where the checkpoint is another than ours, another
-    process was there, and everything is forgotten.
+    A fold reads most of what it needs from here. Where the generation stands elsewhere than we left
+    it, another process was there, and everything is forgotten.
     """
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
-        self._rows: dict[Place, Row] = {}
+        self.known: dict[Place, Row] = {}
         self._tables: set[AnyTable] = set()  # whose rows the fold asks for
-        self._position: Position | None = None
+        self._mark: Mark = (None, 0)
 
     def load(
         self,
         batch: Sequence[Recorded[OrderEvent]],
-        since: Position | None,
+        since: Mark,
         fetch: Callable[[AnyTable, Sequence[Key]], Iterable[Row]],
-    ) -> dict[Place, Row]:
-        """The rows that the fold of a batch asks for, of which only the unknown are fetched. They
-        are changed by `note` only."""
-        if since != self._position:
-            self._rows.clear()
-            self._position = since
+    ) -> None:
+        """See that the rows are known that the fold of a batch asks for."""
+        if since != self._mark:
+            self.known.clear()
+            self._mark = since
         missing: dict[AnyTable, dict[Key, None]] = {}
+        new: set[Place] = set()
         for recorded in batch:
             # Where rows come from one order, none can be older than its first event.
             is_first = self._projection.by_order and recorded.event.originator_version == 1
             for place in self._projection.reads(recorded):
                 self._tables.add(place[0])
-                if place not in self._rows and not is_first:
+                if is_first:
+                    new.add(place)
+                elif place not in self.known and place not in new:
                     missing.setdefault(place[0], {})[place[1]] = None
         for table, keys in missing.items():
             for row in fetch(table, list(keys)):
-                self._rows[table, table.key_of(row)] = row
-        return self._rows
+                self.known[table, table.key_of(row)] = row
+
+    def is_new(self, place: Place) -> bool:
+        """Whether no row is under this key, as far as is known: the fold asked for such rows, or
+        never writes one twice."""
+        return place[0].only_grows or (place[0] in self._tables and place not in self.known)
 
     def note(self, place: Place, row: Row) -> None:
         """A row that the fold has made."""
         if place[0] in self._tables:
-            self._rows.pop(place, None)  # so that the rows stand in the order of their last use
-            self._rows[place] = row
+            self.known.pop(place, None)  # so that the rows stand in the order of their last use
+            self.known[place] = row
 
     def forget(self) -> None:
         """What was noted is not written after all."""
-        self._rows.clear()
+        self.known.clear()
 
     def advance(self, upto: Position) -> None:
         """What was noted is written, up to this position."""
-        self._position = upto
-        for place in list(islice(self._rows, max(0, len(self._rows) - CACHED_ROWS_MAX))):
-            del self._rows[place]
+        self._mark = (upto, self._mark[1])
+        for place in list(islice(self.known, max(0, len(self.known) - CACHED_ROWS_MAX))):
+            del self.known[place]
+
+
+class Changes(NamedTuple):
+    """The rows of one table that a batch makes: those that are new, and those that may replace
+    others."""
+
+    new: list[Row]
+    over: list[Row]
+
+
+Changed = Mapping[AnyTable, Changes]
+
+
+def fold(
+    projection: Projection, cache: Rows, batch: Sequence[Recorded[OrderEvent]]
+) -> tuple[Changed, Position | None, Poison | None]:
+    """The rows that a batch makes, the last position that was folded, and what could not be."""
+    changed: dict[Place, Row] = {}
+    new: set[Place] = set()
+    upto = None
+    poison = None
+    for recorded in batch:
+        try:
+            changes = list(projection.fold(cache.known, recorded))
+        except Exception:
+            name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
+            poison = Poison(recorded.position, name, traceback.format_exc())
+            break
+        for table, row in changes:
+            place = (table, table.key_of(row))
+            if place not in changed and cache.is_new(place):
+                new.add(place)
+            changed[place] = row
+            cache.note(place, row)
+        upto = recorded.position
+    by_table: dict[AnyTable, Changes] = {}
+    for place, row in changed.items():
+        of_table = by_table.setdefault(place[0], Changes([], []))
+        (of_table.new if place in new else of_table.over).append(row)
+    return by_table, upto, poison
 
 
 class Runner:
     """Keeps read models up to date, on one thread.
 
     Rows and position are written in one transaction, so a crash repeats nothing and loses nothing.
-    A poison event parks its projection alone, visibly, and is tried again with growing pauses.
+    A poison event parks its generation alone, visibly, and is tried again with growing pauses.
     """
 
     def __init__(self, source: Source, sink: Sink, projections: Sequence[Projection]) -> None:
@@ -141,15 +204,19 @@ class Runner:
         self._source = source
         self._sink = sink
         self._projections = projections
-        self._parked: dict[str, _Parked] = {}
-        self._caches = {projection.name: Cache(projection) for projection in projections}
+        self._led: set[str] = set()
+        self._parked: dict[Name, _Parked] = {}
+        self._rows: dict[Name, Rows] = {}
 
-    def run(self, stop: Event) -> None:
-        """Follow the log until told to stop; an unreachable database only makes it wait."""
+    def run(self, stop: Event, idle: Callable[[], None] | None = None) -> None:
+        """Follow the log until told to stop, with those projections that no other process follows;
+        an unreachable database only makes it wait. `idle` is called now and then."""
         while not stop.is_set():
             self.wake.clear()
             try:
-                busy = self.catch_up(stop) >= BUSY_EVENTS
+                busy = self._follow(self._lead(), stop) >= BUSY_EVENTS
+                if idle is not None:
+                    idle()
             except Exception as error:
                 log.error("projections wait, the database cannot be used: %s", error)
                 busy = True
@@ -157,88 +224,87 @@ class Runner:
                 stop.wait(GATHER_SECONDS)
             self.wake.wait(POLL_SECONDS)
 
-    def catch_up(self, stop: Event | None = None) -> int:
+    def catch_up(self) -> int:
         """Take in every event that is there now; returns how many were read."""
+        return self._follow(self._projections, None)
+
+    @property
+    def led(self) -> Sequence[str]:
+        """The projections that this runner follows."""
+        return sorted(self._led)
+
+    def _lead(self) -> Sequence[Projection]:
+        """The projections that are this process's to follow."""
+        led = [p for p in self._projections if self._sink.leads(p.name)]
+        for projection in led:
+            if projection.name not in self._led:
+                self._sink.adopt(projection)
+        self._led = {projection.name for projection in led}
+        return led
+
+    def _follow(self, projections: Sequence[Projection], stop: Event | None) -> int:
         events = 0
-        while (taken := self._step()) is not None and not (stop and stop.is_set()):
+        while (taken := self._step(projections)) is not None:
             events += taken
+            if stop is not None and (stop.is_set() or taken < BATCH_SIZE_MAX):
+                break  # what came meanwhile has set the wake-up, and is taken in together
         return events
 
-    def _step(self) -> int | None:
+    def _step(self, projections: Sequence[Projection]) -> int | None:
         """Take in one batch and return its size; None where there was nothing to do."""
         now = monotonic()
-        active = [p for p in self._projections if not self._is_parked(p, now)]
-        if not active:
-            return None
-        since = {p.name: self._sink.checkpoint(p.name) for p in active}
-        behind = min(since.values(), key=lambda position: (position is not None, position))
-        batch, poison = self._source.recorded(behind, BATCH_SIZE_MAX)
-        progress = False
-        for projection in active:
-            start = since[projection.name]
-            todo = [r for r in batch if start is None or r.position > start]
-            try:
-                progress |= self._take_in(projection, start, todo, poison)
-            except CheckpointMoved:
-                progress = True
-        return len(batch) if progress else None
+        followed = self._sink.followed(projections)
+        by_position: dict[Position | None, list[Followed]] = {}
+        for each in followed:
+            if not self._is_parked(_name(each), now):
+                by_position.setdefault(each.position, []).append(each)
+        self._rows = {n: rows for n, rows in self._rows.items() if n in map(_name, followed)}
+        events, progress = 0, False
+        for position, together in by_position.items():
+            batch, poison = self._source.recorded(position, BATCH_SIZE_MAX)
+            events = max(events, len(batch))
+            for each in together:
+                try:
+                    progress |= self._take_in(each, batch, poison)
+                except CheckpointMoved:
+                    progress = True
+        return events if progress else None
 
     def _take_in(
-        self,
-        projection: Projection,
-        since: Position | None,
-        batch: Sequence[Recorded[OrderEvent]],
-        poison: Poison | None,
+        self, followed: Followed, batch: Sequence[Recorded[OrderEvent]], poison: Poison | None
     ) -> bool:
-        cache = self._caches[projection.name]
-        rows = cache.load(batch, since, self._sink.rows)
-        changed: dict[Place, Row] = {}
-        upto = since
-        for recorded in batch:
+        name = _name(followed)
+        rows = self._rows.setdefault(name, Rows(followed.projection))
+        mark = (followed.position, followed.repairs)
+        rows.load(batch, mark, partial(self._sink.fetch, followed))
+        changed, upto, failed = fold(followed.projection, rows, batch)
+        if upto is not None:
             try:
-                changes = list(projection.fold(rows, recorded))
-            except Exception:
-                name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
-                poison = Poison(recorded.position, name, traceback.format_exc())
-                break
-            for table, row in changes:
-                place = (table, table.key_of(row))
-                changed[place] = row
-                cache.note(place, row)
-            upto = recorded.position
-        if upto is not None and upto != since:
-            try:
-                self._write(projection, since, upto, changed)
+                self._sink.write(followed, upto, changed)
             except BaseException:
-                cache.forget()
+                rows.forget()
                 raise
-            cache.advance(upto)
-            self._parked.pop(projection.name, None)
-        if poison is not None and (upto is None or poison.position > upto):
-            self._park(projection, poison)
-        return upto != since
+            rows.advance(upto)
+            self._parked.pop(name, None)
+        if failed or poison:
+            self._park(followed._replace(position=upto), failed or poison)
+        return upto is not None
 
-    def _write(
-        self,
-        projection: Projection,
-        since: Position | None,
-        upto: Position,
-        changed: Mapping[Place, Row],
-    ) -> None:
-        by_table: dict[AnyTable, list[Row]] = {}
-        for (table, _), row in changed.items():
-            by_table.setdefault(table, []).append(row)
-        self._sink.write(projection.name, since, upto, by_table)
-
-    def _is_parked(self, projection: Projection, now: float) -> bool:
-        parked = self._parked.get(projection.name)
+    def _is_parked(self, name: Name, now: float) -> bool:
+        parked = self._parked.get(name)
         return parked is not None and now < parked.retry_at
 
-    def _park(self, projection: Projection, poison: Poison) -> None:
-        before = self._parked.get(projection.name)
+    def _park(self, followed: Followed, poison: Poison | None) -> None:
+        assert poison is not None
+        name = _name(followed)
+        before = self._parked.get(name)
         pause = min(before.pause_seconds * 2, RETRY_SECONDS_MAX) if before else POLL_SECONDS
-        self._parked[projection.name] = _Parked(poison, monotonic() + pause, pause)
-        self._sink.park(projection.name, poison)
+        self._parked[name] = _Parked(poison, monotonic() + pause, pause)
+        self._sink.park(followed, poison)
         if before is None or before.poison.position != poison.position:
             # What failed is kept with the read models: it may name the order, so it is not logged.
-            log.error("projection %s is parked at %s", projection.name, poison.position)
+            log.error("projection %s is parked at %s", name[0], poison.position)
+
+
+def _name(followed: Followed) -> Name:
+    return followed.projection.name, followed.number

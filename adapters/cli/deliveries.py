@@ -1,12 +1,26 @@
-"""`order-ledger deliveries` and `quarantine`: what came in, and what became of it."""
+"""`order-ledger deliveries`: what came in and what became of it, and what was not let in."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapters.access.roles import user_of_this_process
 from adapters.cli.opening import opened
-from adapters.cli.options import AsJson, Before, Limit, ending, group, number
+from adapters.cli.options import (
+    AnyStore,
+    AsJson,
+    Before,
+    DeliveryId,
+    Limit,
+    OneProvider,
+    Raw,
+    Since,
+    Until,
+    ending,
+    group,
+    name,
+)
 from adapters.cli.output import (
     Failed,
     exact_time,
@@ -21,31 +35,34 @@ from adapters.cli.output import (
 from domain.payment import Outcome
 
 if TYPE_CHECKING:
-    from adapters.cli.delivery_views import DeliveryPage, DeliveryView, WholeDelivery
+    from adapters.delivery_views import (
+        DeliveryPage,
+        DeliveryView,
+        KeptRefusalList,
+        RefusalPage,
+        WholeDelivery,
+    )
+    from adapters.service import Service
+    from adapters.storage.log import DeliveryRow
 
 ABOUT = "Order, or why none"
-SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 
-deliveries = group(
-    "Every authentic webhook, and what became of it.",
-    ending("deliveries list --outcome conflict --outcome stale", "deliveries show 7"),
+app = group(
+    "Every webhook, what became of it, and what was refused.",
+    ending(
+        "deliveries list --outcome conflict --outcome stale",
+        "deliveries show 7",
+        "deliveries refused",
+    ),
 )
-quarantine = group(
-    "What could not be read or was no order's, kept whole.",
-    ending("quarantine list", "quarantine show 7", "quarantine show 7 --raw > body.json"),
-)
-
-DeliveryId = Annotated[
-    int, typer.Argument(metavar="ID", parser=number, help="The number that a list shows.")
-]
-Raw = Annotated[bool, typer.Option("--raw", help="Write nothing but the body's bytes, unchanged.")]
 
 
-@deliveries.command(
+@app.command(
     "list",
     epilog=ending(
         "deliveries list",
         "deliveries list --outcome conflict --outcome stale",
+        "deliveries list --order-id 42",
         "deliveries list --before 1201",
     ),
 )
@@ -57,62 +74,95 @@ def list_deliveries(
             help=f"Only these, and it may be repeated: {', '.join(Outcome)}.",
         ),
     ] = None,
+    provider: OneProvider = None,
+    order_id: Annotated[
+        str | None, typer.Option(metavar="ORDER_ID", parser=name, help="Only of this order.")
+    ] = None,
+    store: AnyStore = None,
+    since: Since = None,
+    until: Until = None,
     before: Before = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List the deliveries that were authentic, newest first."""
-    _list(tuple(outcome or Outcome), before, limit, as_json)
+    """List the deliveries that were authentic, newest first.
+
+    An order without --store is one of the store `default`.
+    """
+    with opened() as service:
+        from dataclasses import replace
+
+        from adapters.delivery_views import delivery_page
+        from domain.log import stream_of
+
+        wanted = replace(
+            service.of_store(store),
+            provider=provider,
+            stream=stream_of(store or "default", order_id) if order_id else None,
+            since=since,
+            until=until,
+        )
+        rows = service.ledger.event_log.deliveries(
+            outcome or list(Outcome), before, limit + 1, wanted
+        )
+    print_deliveries(delivery_page(rows, limit), as_json)
 
 
-@deliveries.command(
-    "show", epilog=ending("deliveries show 7", "deliveries show 7 --raw > body.json")
-)
+@app.command("show", epilog=ending("deliveries show 7", "deliveries show 7 --raw > body.json"))
 def show_delivery(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = False) -> None:
     """Show a delivery and the body that came with it.
 
     A duplicate keeps no second copy of the same bytes: its body is with the delivery before it
-    that has the same sha256.
+    that has the same sha256. That a body was read is in the operators' log.
     """
-    _show(delivery_id, tuple(Outcome), as_json, raw)
-
-
-@quarantine.command("list", epilog=ending("quarantine list", "quarantine list --limit 10 --json"))
-def list_quarantine(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """List what was set aside and why, newest first.
-
-    What is quarantined could not be read or attributed; what is ignored was no order's business.
-    """
-    _list(SET_ASIDE, before, limit, as_json)
-
-
-@quarantine.command(
-    "show", epilog=ending("quarantine show 7", "quarantine show 7 --raw > body.json")
-)
-def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = False) -> None:
-    """Show what was set aside, why, and the body that came."""
-    _show(delivery_id, SET_ASIDE, as_json, raw)
-
-
-def _list(outcomes: Sequence[Outcome], before: int | None, limit: int, as_json: bool) -> None:
+    refuse_both(as_json, raw)
     with opened() as service:
-        from adapters.cli.delivery_views import delivery_page
+        from adapters.delivery_views import whole_delivery
 
-        rows = service.ledger.event_log.deliveries(outcomes, before, limit + 1)
-    page = delivery_page(rows, limit)
+        row, body = read_delivery(service, delivery_id, tuple(Outcome))
+    if raw:
+        write_raw(body, row.body_sha256)
+    elif as_json:
+        print_json(whole_delivery(row, body))
+    else:
+        print_whole(whole_delivery(row, body))
+
+
+@app.command("refused", epilog=ending("deliveries refused", "deliveries refused --limit 10 --json"))
+def list_refused(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """List what did not authenticate, and why, newest first.
+
+    The last 1000 lines are kept; each stands for all refusals of a provider for one reason within
+    a second or more. Of providers with keep_refused the newest 100 deliveries are kept whole:
+    quarantine refused.
+    """
+    with opened() as service:
+        from adapters.delivery_views import refusal_page
+
+        page = refusal_page(service.refusals.page(before, limit + 1), limit)
     if as_json:
         print_json(page)
     else:
-        _print_page(page)
+        _print_refusals(page)
 
 
-def _show(delivery_id: int, outcomes: Sequence[Outcome], as_json: bool, raw: bool) -> None:
+# ------------------------------------------------------------------------ shared with quarantine
+
+
+def refuse_both(as_json: bool, raw: bool) -> None:
+    """Say that two options exclude each other."""
     if as_json and raw:
         raise typer.BadParameter("--json and --raw exclude each other", param_hint="--raw")
-    with opened() as service:
-        from adapters.cli.delivery_views import whole_delivery
 
-        found = service.ledger.event_log.delivery(delivery_id)
+
+def read_delivery(
+    service: "Service", delivery_id: int, outcomes: Sequence[Outcome]
+) -> tuple["DeliveryRow", bytes | None]:
+    """A delivery and its body, which is an operator's to read: so it is logged."""
+    from adapters.delivery_views import READ_BODY
+    from adapters.storage.access import Operation
+
+    found = service.ledger.event_log.delivery(delivery_id)
     if found is None:
         raise Failed(f"there is no delivery {delivery_id}")
     row, body = found
@@ -121,15 +171,14 @@ def _show(delivery_id: int, outcomes: Sequence[Outcome], as_json: bool, raw: boo
             f"delivery {delivery_id} was not set aside, it is {row.outcome}: "
             f"order-ledger deliveries show {delivery_id}"
         )
-    if raw:
-        _write_raw(body, row.body_sha256)
-    elif as_json:
-        print_json(whole_delivery(row, body))
-    else:
-        _print_whole(whole_delivery(row, body))
+    if body is not None:
+        what = f"delivery {delivery_id}"
+        service.operators.append(Operation.by(user_of_this_process(), READ_BODY, what))
+    return row, body
 
 
-def _write_raw(body: bytes | None, body_sha256: str) -> None:
+def write_raw(body: bytes | None, body_sha256: str) -> None:
+    """The body and nothing else."""
     if body is None:
         raise Failed(
             f"this delivery has no body of its own: the same bytes (sha256 {body_sha256}) "
@@ -138,7 +187,11 @@ def _write_raw(body: bytes | None, body_sha256: str) -> None:
     typer.echo(body, nl=False)
 
 
-def _print_page(page: "DeliveryPage") -> None:
+def print_deliveries(page: "DeliveryPage", as_json: bool) -> None:
+    """A page of deliveries."""
+    if as_json:
+        print_json(page)
+        return
     if not page.items:
         print_text("No deliveries.")
         return
@@ -148,8 +201,7 @@ def _print_page(page: "DeliveryPage") -> None:
         columns.remove("At")
         rows = [[*row[:4], row[5]] for row in rows]
     print_table(columns, rows, folds=[ABOUT])
-    if page.next:
-        print_text(f"There are more: add --before {page.next}", "dim")
+    _print_more(page.next)
 
 
 def _row(delivery: "DeliveryView") -> list[str | None]:
@@ -166,18 +218,25 @@ def _row(delivery: "DeliveryView") -> list[str | None]:
     ]
 
 
-def _print_whole(delivery: "WholeDelivery") -> None:
+def print_whole(delivery: "WholeDelivery", *more: tuple[str, str | None]) -> None:
+    """The facts of a delivery, and its body."""
+    replay_of = delivery.replay_of
     facts = [
         ("Delivery", str(delivery.id)),
         ("Received", exact_time(delivery.received_at)),
         ("Recorded", exact_time(delivery.recorded_at)),
         ("Provider", delivery.provider),
+        ("Address", delivery.address),
+        ("Secret", delivery.key_id),
+        ("Came by", delivery.origin),
+        ("Replay of", str(replay_of) if replay_of is not None else None),
         ("Outcome", delivery.outcome),
         ("Reason", delivery.reason),
         ("Order", delivery.order_id),
         ("Store", delivery.store),
         ("Position", delivery.position),
         ("SHA-256", delivery.body_sha256),
+        *more,
     ]
     print_facts((name, fact) for name, fact in facts if fact is not None)
     print_blank()
@@ -188,3 +247,48 @@ def _print_whole(delivery: "WholeDelivery") -> None:
         typer.echo(delivery.body)
     else:
         typer.echo("\n".join(visible(line) for line in delivery.body.split("\n")))
+
+
+def _print_refusals(page: "RefusalPage") -> None:
+    if not page.items:
+        print_text("No refusals.")
+        return
+    rows = [
+        [
+            short_time(one.at),
+            one.provider,
+            str(one.count),
+            one.reason,
+            one.address,
+            None if one.body_bytes is None else str(one.body_bytes),
+            one.diagnosis,
+        ]
+        for one in page.items
+    ]
+    columns = ["At", "Provider", "Times", "Reason", "From", "Bytes", "Why"]
+    print_table(columns, rows, folds=["Why"], gives_way="Bytes")
+    _print_more(page.next)
+
+
+def print_kept(kept: "KeptRefusalList") -> None:
+    """The refused deliveries that are kept whole."""
+    if not kept.items:
+        print_text("No refused deliveries are kept.")
+        return
+    rows = [
+        [
+            str(one.id),
+            short_time(one.received_at),
+            one.provider,
+            one.reason,
+            one.address,
+            str(one.body_bytes),
+        ]
+        for one in kept.items
+    ]
+    print_table(["ID", "Received", "Provider", "Reason", "From", "Bytes"], rows)
+
+
+def _print_more(following: int | None) -> None:
+    if following:
+        print_text(f"There are more: add --before {following}", "dim")

@@ -11,8 +11,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adapters.cli import database, deliveries, evidence, operators, orders, payments, tokens
+from adapters.cli import (
+    database,
+    deliveries,
+    evidence,
+    operators,
+    orders,
+    payments,
+    projections,
+    providers,
+    quarantine,
+    tokens,
+)
 from adapters.cli.demo import demo
+from adapters.cli.diagnose import EXAMPLES as DIAGNOSE_EXAMPLES
+from adapters.cli.diagnose import diagnose
+from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
+from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
@@ -39,6 +54,8 @@ app = group(
         "orders history 42                    how did order 42 come where it is?",
         "payments export > payments.csv       for the auditor",
         "quarantine list                      what could not be read, and why",
+        "projections list                     which read models want to be made anew?",
+        "deliveries refused                   what did not authenticate, and why",
     ),
 )
 
@@ -94,12 +111,16 @@ def serve(
 
 
 app.command("demo", epilog=ending("demo"))(demo)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
-app.add_typer(deliveries.deliveries, name="deliveries")
-app.add_typer(deliveries.quarantine, name="quarantine")
+app.add_typer(projections.app, name="projections")
+app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(providers.app, name="providers")
 app.command("verify", epilog=evidence.VERIFY_EXAMPLES)(evidence.verify)
 app.command("bundle", epilog=evidence.BUNDLE_EXAMPLES)(evidence.bundle)
 app.add_typer(evidence.checkpoint, name="checkpoint")

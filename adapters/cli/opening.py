@@ -23,6 +23,15 @@ def configured() -> "Settings":
     return load_settings()
 
 
+def _take_over(service: "Service") -> None:
+    """Where no service runs, this command is the one that follows the read models."""
+    from adapters.service import PROJECTIONS
+
+    for projection in PROJECTIONS:
+        if service.views.leads(projection.name):
+            service.views.adopt(projection)
+
+
 @contextmanager
 def opened(*projections: str) -> Iterator["Service"]:
     """The ledger, with these read models as far as the log is.
@@ -45,6 +54,7 @@ def opened(*projections: str) -> Iterator["Service"]:
     service = Service(settings)
     try:
         if projections:
+            _take_over(service)
             service.runner.catch_up()
         standing = {n: p for n, p in service.views.parked().items() if n in projections}
         for name, poison in standing.items():

@@ -85,3 +85,24 @@ AnyStore = Annotated[
     str | None,
     typer.Option("--store", metavar="STORE", parser=name, help="Only this store's."),
 ]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from", metavar="TIME", parser=instant, help="Recorded then or later (RFC 3339)."
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
+]
+OneProvider = Annotated[
+    str | None, typer.Option("--provider", metavar="PROVIDER", parser=name, help="Only its.")
+]
+DeliveryId = Annotated[
+    int, typer.Argument(metavar="ID", parser=number, help="The number that a list shows.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Write nothing but the body's bytes, unchanged.")]
+Why = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="TEXT", parser=name, help="For the operators' log."),
+]

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Literal, TypeVar
 
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AnyStore, ending, group, instant, name
+from adapters.cli.options import AnyStore, Since, Until, ending, group, name
 from adapters.cli.output import Failed, complain
 from domain.payment import PaymentStatus
 from projections.audit_history import AUDIT_HISTORY
@@ -25,16 +24,6 @@ EXAMPLES = ending(
 app = group("What the providers told, as a file.", EXAMPLES)
 
 
-Since = Annotated[
-    datetime | None,
-    typer.Option(
-        "--from", metavar="TIME", parser=instant, help="Recorded then or later (RFC 3339)."
-    ),
-]
-Until = Annotated[
-    datetime | None,
-    typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
-]
 Status = Annotated[
     PaymentStatus | None,
     typer.Option(

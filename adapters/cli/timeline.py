@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from adapters.cli.output import money, print_blank, print_table, print_text, words
 from domain.order import DeliveryConflicted, Disposition
+from domain.payment import Origin
 
 if TYPE_CHECKING:
     from adapters.queries import EventView, HistoryView, OrderView
@@ -60,7 +61,7 @@ def _told(event: "EventView") -> str | None:
         moved = money(event.payment_amount, event.currency)
         told += f"; payment {event.payment_ref} {event.payment_state}"
         told += f", {moved}" if moved else ""
-    return told
+    return told if event.origin in (None, Origin.WEBHOOK) else f"{told} ({event.origin})"
 
 
 def _effect(event: "EventView", positions: Mapping[int, str]) -> str | None:

@@ -84,6 +84,14 @@ class Door:
         return caller is not None and Role.AUDITOR in caller.roles and caller.store is None
 
 
+def require_also(caller: Caller, role: Role) -> None:
+    """Refuse a caller who may read, and asks for what another role is for."""
+    if role not in caller.roles:
+        challenge = f'Bearer error="insufficient_scope", scope="{role}"'
+        detail = f"this token lacks the role {role}"
+        raise HTTPException(403, detail, {"WWW-Authenticate": challenge})
+
+
 def store_of_list(caller: Caller, asked: str | None) -> str | None:
     """Which store a list is asked about, None for all; another store's list is empty."""
     if caller.store is None:

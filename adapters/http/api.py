@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -50,7 +52,8 @@ def _position(text: str) -> str:
     return text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text, if nothing in it is a control character. Raises `ValueError`."""
     if any(character < " " or character == "\x7f" for character in text):
         raise ValueError("no name has control characters")
     return text
@@ -61,7 +64,7 @@ Instant = Annotated[
     BeforeValidator(_instant),
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
-Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(_plain)]
+Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
@@ -139,7 +142,9 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         store = store_of_order(caller, store)
         found = await find_order(queries, store, order_id, min_position)
         if as_of is None:
-            return _found(await run_in_threadpool(queries.order, store, found))
+            # By the name once more: the id may come from a generation that is live no more.
+            with _ambiguity_told():
+                return _found(await run_in_threadpool(queries.order, store, order_id))
         return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
 
 
@@ -187,15 +192,21 @@ async def find_order(
 ) -> str:
     """The id of the order that has this id, or this reference alone; else 404 or 409."""
     await _wait_for(queries, ORDER_STATUS.name, min_position)
-    try:
+    with _ambiguity_told():
         found = await run_in_threadpool(queries.find, store, name)
         if found is None:  # it may be in the log already: say no only when the read model is there
             await _wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
             found = await run_in_threadpool(queries.find, store, name)
+    return _found(found)
+
+
+@contextmanager
+def _ambiguity_told() -> Iterator[None]:
+    try:
+        yield
     except AmbiguousReference:
         detail = "several orders carry this reference; list them with GET /orders?reference="
         raise HTTPException(409, detail) from None
-    return _found(found)
 
 
 async def _history(queries: Queries, store: str, order_id: str) -> HistoryView:

@@ -20,18 +20,26 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.deliveries import delivery_router
 from adapters.http.evidence import evidence_router
 from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
+from adapters.http.metrics import metrics_router
 from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
+from adapters.http.providers import provider_router
+from adapters.http.quarantine import quarantine_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.logs import configure_logs
+from adapters.provider_views import ProviderDirectory
+from adapters.quarantine import Quarantine
+from adapters.refusals import RefusalNotes
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
+from adapters.tally import Tally
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
@@ -82,15 +90,20 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     """The application. The keeper of the read models, unless given a thread of this process, starts
     and stops with it; what was taken is committed before it stops."""
     keeper = keeper or ThreadKeeper(service)
-    queue = GroupCommit(service.ledger.record)
+    tally = Tally()
+    queue = GroupCommit(service.ledger.record, tally=tally)
+    senders = providers(service.settings)
+    notes = RefusalNotes(service.refusals, service.settings.providers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.start()
         collector.relax()
+        notes.start()
         try:
             yield
             await queue.close()
+            await notes.close()
         finally:
             await asyncio.to_thread(keeper.stop)
             await asyncio.to_thread(service.close)
@@ -106,15 +119,22 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
     door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
-        providers(service.settings),
+        senders,
         queue,
         service.settings.body_bytes_max,
+        notes,
+        tally,
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(query_router(service.queries, door))
+    app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
+    quarantine = Quarantine(service.ledger, senders, service.operators)
+    app.include_router(delivery_router(service, door))
+    app.include_router(quarantine_router(service, quarantine, queue, door))
     app.include_router(health_router(service, keeper, door))
+    app.include_router(metrics_router(service, tally, queue, door))
     problems.install(app)
     return app

@@ -10,6 +10,8 @@ from adapters.http.access import Credentials, Door
 from adapters.keepers import Keeper
 from adapters.service import PROJECTIONS, Service
 from adapters.storage.log import StorageUnavailable
+from adapters.traffic import whole_seconds
+from adapters.watching import drifting
 
 
 def health_router(service: Service, keeper: Keeper, door: Door) -> APIRouter:
@@ -43,17 +45,35 @@ def health_router(service: Service, keeper: Keeper, door: Door) -> APIRouter:
 def _details(service: Service) -> dict[str, Any]:
     head = service.ledger.event_log.head()
     parked = service.views.parked()
+    live = service.views.read(lambda reader: reader.live)
     projections = {}
     for projection in PROJECTIONS:
-        reached = service.views.checkpoint(projection.name)
+        generation = live[projection.name]
+        reached = generation.position
         poison = parked.get(projection.name)
         projections[projection.name] = {
+            "generation": generation.number,
             "position": str(reached) if reached else None,
             "lag": (head.index if head else 0) - (reached.index if reached else 0),
             "parked_at": str(poison.position) if poison else None,
+            "rebuild_due": generation.rebuild_due(projection),
+            **drifting(service.views.watched(projection.name)),
         }
     return {
         "head": str(head) if head else None,
         "projections": projections,
         "evidence": tail_view(service.evidence).model_dump(),
+        "providers": _standings(service),
+    }
+
+
+def _standings(service: Service) -> dict[str, Any]:
+    """Who is silent: told to whoever looks, and no reason not to take deliveries."""
+    return {
+        name: {
+            "last_delivery_at": standing.rhythm.last_delivery_at if standing.rhythm else None,
+            "allowed_gap_seconds": whole_seconds(standing.allowed_gap),
+            "silent": standing.is_silent,
+        }
+        for name, standing in service.traffic.standings().items()
     }

@@ -25,7 +25,9 @@ from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ping, Provider, Refused, Request, Verified
+from adapters.refusals import RefusalNotes, explained
 from adapters.storage.log import StorageUnavailable
+from adapters.tally import Tally
 from domain.log import split_stream
 
 log = logging.getLogger("order_ledger.deliveries")
@@ -75,11 +77,11 @@ class _Unproven(_Refused):
     def __init__(self, provider: Provider, request: Request, verdict: Refused) -> None:
         super().__init__(401, "the credentials are wrong or missing")
         self.verdict = verdict
-        self._provider = provider
-        self._request = request
+        self.provider = provider
+        self.request = request
 
     def diagnosis(self) -> str:
-        return self._provider.explain(self._request, self.verdict).detail
+        return explained(self.provider, self.request, self.verdict).detail
 
 
 @dataclass
@@ -98,9 +100,13 @@ class WebhookEndpoint:
         providers: Mapping[str, Provider],
         queue: GroupCommit,
         body_bytes_max: int,
+        notes: RefusalNotes,
+        tally: Tally,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._providers = providers
+        self._notes = notes
+        self._tally = tally
         self._queue = queue
         self._body_bytes_max = body_bytes_max
         self._trusted_proxies = trusted_proxies
@@ -127,10 +133,15 @@ class WebhookEndpoint:
             receipt = await self._record(provider, request, verdict.key_id)
         except _Refused as refused:
             refusal = self._limited(scope, refused)
+            if isinstance(refusal, _Unproven):  # and no 429, however many there are of those
+                size = len(refusal.request.body) or _announced(scope)
+                self._notes.note(refusal.provider, refusal.request, refusal.verdict, size)
             self._log_refusal(name, refusal)
             await _send_problem(send, refusal)
             return
-        _log_delivery(name, receipt, len(body), perf_counter() - started)
+        seconds = perf_counter() - started
+        _log_delivery(name, receipt, len(body), seconds)
+        self._tally.acknowledged(name, receipt.outcome.value, seconds)
         own = provider.own_answer
         if own is None:
             await _send(send, 200, b"application/json", _answer(receipt))
@@ -182,6 +193,7 @@ class WebhookEndpoint:
 
     def _log_refusal(self, provider: str, refusal: _Refused) -> None:
         known = provider if provider in self._providers else None
+        self._tally.refusals[known or "", refusal.status] += 1
         refusals = self._refusals.setdefault((known, refusal.status), _Refusals())
         refusals.count += 1
         now = perf_counter()
@@ -241,6 +253,14 @@ def _verify(provider: Provider, request: Request) -> Verified | Ping:
     if isinstance(verdict, Refused):
         raise _Unproven(provider, request, verdict)
     return verdict
+
+
+def _announced(scope: Scope) -> int | None:
+    """The size of a body that was not read, if the headers tell it."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and len(value) <= LENGTH_DIGITS_MAX:
+            return int(value)
+    return None
 
 
 async def _read_body(scope: Scope, receive: Receive, size_max: int) -> bytes:

@@ -264,6 +264,10 @@ class AdyenSettings(ProviderSettings):
         if len(key) < KEY_BYTES_MIN or " " in text:
             raise ValueError("an HMAC key of Adyen is 32 or more hexadecimal digits")
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """None: the signatures are in the body."""
+        return ()
+
 
 def make_adyen(name: str, settings: AdyenSettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+SILENCE_SECONDS_MAX = 10 * 366 * 24 * 3600
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Network = IPv4Network | IPv6Network
@@ -51,6 +52,19 @@ class ProviderSettings(BaseModel):
         (), description="addresses or networks that it may call from; any where left out"
     )
 
+    keep_refused: bool = Field(
+        False,
+        description="keep the newest deliveries whose signature did not verify, to verify them "
+        "again once a secret was mended",
+    )
+    silence_seconds: int | None = Field(
+        None,
+        ge=0,
+        le=SILENCE_SECONDS_MAX,
+        description="how long it may be quiet; learnt from its deliveries where left out, and 0 "
+        "for any length",
+    )
+
     @field_validator("secrets", mode="before")
     @classmethod
     def _bare_texts(cls, secrets: Any) -> Any:
@@ -73,6 +87,20 @@ class ProviderSettings(BaseModel):
         if not self.secrets and not self.makes_secret:
             raise ValueError(f'set secrets = ["..."]; it is found in {self.found_in}')
         return self
+
+    @model_validator(mode="after")
+    def _keeps_no_token(self) -> Self:
+        if self.keep_refused and self.signature_headers() is None:
+            raise ValueError(
+                "keep_refused: this sender proves itself by a token or a secret URL, and what "
+                "might be one is never stored; take keep_refused out"
+            )
+        return self
+
+    def signature_headers(self) -> tuple[str, ...] | None:
+        """The headers that a signature of the body needs, which are no secret themselves; None
+        where nothing is signed."""
+        return None
 
     def with_secret(self, text: str) -> Self:
         """The same table with this one secret. Raises `ValueError`, which never names it."""

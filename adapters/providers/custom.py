@@ -30,6 +30,7 @@ from adapters.providers.fields import (
 from adapters.providers.reading import Number
 from adapters.providers.signed import Declared, Kind, Read
 from adapters.providers.standard_webhooks import (
+    SIGNATURE_HEADERS,
     StandardSignature,
     delivery_id,
     key_of,
@@ -48,6 +49,7 @@ from adapters.providers.verifying import (
 from domain.payment import Payment, PaymentStatus
 
 MILLISECONDS_DIGITS = 13
+TOKEN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 Path = Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=255)]
 Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
 Word = Annotated[str, Field(min_length=1, max_length=255)]
@@ -107,6 +109,19 @@ class VerifySettings(BaseModel):
             if (placeholder in self.message) != (key is not None):
                 raise ValueError(f"message: {placeholder} and {name} want each other")
         return self
+
+    def signature_headers(self) -> tuple[str, ...] | None:
+        """The headers that a signature needs; None where nothing is signed, or where a header is
+        for tokens by its name."""
+        match self.scheme:
+            case "standard-webhooks":
+                return SIGNATURE_HEADERS
+            case "hmac" | "timed":
+                named = (self.header, self.timestamp_header, self.id_header)
+                headers = tuple(name for name in named if name is not None)
+                has_tokens = any(name.lower() in TOKEN_HEADERS for name in headers)
+                return None if has_tokens else headers
+        return None
 
 
 class MappedSettings(ProviderSettings):
@@ -177,6 +192,10 @@ class CustomSettings(MappedSettings):
                 raise ValueError(f"secrets: a secret is not written in {self.verify.key}")
         return self
 
+    def signature_headers(self) -> tuple[str, ...] | None:
+        """What its scheme needs, where that signs the body."""
+        return self.verify.signature_headers()
+
 
 class StandardSettings(MappedSettings):
     """A `kind = "standard-webhooks"` table."""
@@ -189,6 +208,10 @@ class StandardSettings(MappedSettings):
         usable_token(text)
         if key_of(text) is None:
             raise ValueError("a secret of Standard Webhooks is whsec_ (or whpk_) and base64")
+
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SIGNATURE_HEADERS
 
 
 def _key(written: str, text: str) -> bytes | None:

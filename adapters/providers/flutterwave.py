@@ -153,6 +153,14 @@ class FlutterwaveV3Settings(FlutterwaveSettings):
         usable_token(text)
 
 
+class FlutterwaveV4Settings(FlutterwaveSettings):
+    """The body is signed with the secret hash."""
+
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME_V4.headers
+
+
 def make_v3(name: str, settings: FlutterwaveV3Settings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table of v3 configures."""
     return Declared(
@@ -165,7 +173,7 @@ def make_v3(name: str, settings: FlutterwaveV3Settings, secrets: Sequence[Secret
     )
 
 
-def make_v4(name: str, settings: FlutterwaveSettings, secrets: Sequence[Secret]) -> Declared:
+def make_v4(name: str, settings: FlutterwaveV4Settings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table of v4 configures."""
     return Declared(
         name=name,
@@ -178,4 +186,4 @@ def make_v4(name: str, settings: FlutterwaveSettings, secrets: Sequence[Secret])
 
 
 FLUTTERWAVE_V3 = Kind(make_v3, FlutterwaveV3Settings)
-FLUTTERWAVE_V4 = Kind(make_v4, FlutterwaveSettings)
+FLUTTERWAVE_V4 = Kind(make_v4, FlutterwaveV4Settings)

@@ -131,6 +131,10 @@ class MollieSettings(ProviderSettings):
 
     found_in = "Mollie's dashboard: Developers, Webhooks, Signing secret"
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME.headers
+
 
 def make_mollie(name: str, settings: MollieSettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""

@@ -132,6 +132,10 @@ class PaystackSettings(ProviderSettings):
 
     found_in = "Paystack's dashboard: Settings, API Keys & Webhooks, Secret key"
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME.headers
+
 
 def make_paystack(name: str, settings: PaystackSettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""

@@ -183,6 +183,10 @@ class RazorpaySettings(ProviderSettings):
 
     makes_secret = True
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME.headers
+
 
 def make_razorpay(name: str, settings: RazorpaySettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""

@@ -66,6 +66,10 @@ class ShopifySettings(ProviderSettings):
 
     found_in = "Shopify: the app's Client secret, or Settings, Notifications, Webhooks"
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME.headers
+
 
 def make_shopify(name: str, settings: ShopifySettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""

@@ -28,6 +28,7 @@ from adapters.providers.verifying import HmacHeader, HmacScheme
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
+HEADERS = ("X-Square-HmacSha256-Signature",)
 PAYMENT_WORDS: Mapping[str, PaymentStatus] = {
     "APPROVED": S.PENDING,
     "PENDING": S.PENDING,
@@ -147,11 +148,15 @@ class SquareSettings(ProviderSettings):
         "signature",
     )
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return HEADERS
+
 
 def make_square(name: str, settings: SquareSettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""
     scheme = HmacScheme(
-        headers=("X-Square-HmacSha256-Signature",),
+        headers=HEADERS,
         encoding="base64",
         message="{url}{body}",
         url=settings.notification_url,

@@ -36,6 +36,9 @@ from adapters.providers.verifying import (
 )
 
 FAMILIES = ("webhook", "svix")
+SIGNATURE_HEADERS = tuple(
+    f"{family}-{part}" for family in FAMILIES for part in ("id", "timestamp", "signature")
+)
 PUBLIC_KEY_BYTES = 32
 _ID = re.compile(rb"[\x21-\x7e]{1,255}")
 

@@ -28,6 +28,7 @@ from adapters.providers.verifying import TimedHeader
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
+HEADER = "Stripe-Signature"
 # Stripe writes ISK and UGX with two digits for the sake of old integrations, MGA with none.
 UNITS = MinorUnits({"ISK": 2, "UGX": 2, "MGA": 0})
 INTENT_WORDS: Mapping[str, PaymentStatus] = {
@@ -206,13 +207,17 @@ class StripeSettings(ProviderSettings):
 
     found_in = "Stripe's dashboard: Developers, Webhooks, the endpoint, Signing secret"
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return (HEADER,)
+
 
 def make_stripe(name: str, settings: StripeSettings, secrets: Sequence[Secret]) -> Declared:
     """The provider that a table configures."""
     return Declared(
         name=name,
         store=settings.store,
-        verifier=TimedHeader(secrets, "Stripe-Signature"),
+        verifier=TimedHeader(secrets, HEADER),
         read=read,
         sample=sample,
         addresses=settings.addresses,

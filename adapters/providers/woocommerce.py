@@ -109,6 +109,10 @@ class WooCommerceSettings(ProviderSettings):
 
     makes_secret = True
 
+    def signature_headers(self) -> tuple[str, ...]:
+        """The headers that hold the signature."""
+        return SCHEME.headers
+
 
 def make_woocommerce(
     name: str, settings: WooCommerceSettings, secrets: Sequence[Secret]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 from eventsourcing.persistence import IntegrityError
 
 from adapters.access.roles import Caller, Role
+from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
-from adapters.storage.views import Cursor
 
 LIVE_TOKENS_MAX = 1000  # every process keeps them all in memory
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -75,10 +75,14 @@ class TokenRow:
 
 
 class AccessTables:
-    """A database's tables of tokens and operations, as both stores below use them."""
+    """A database's tables of tokens and operations, as both stores below use them, and those of
+    what was refused."""
 
     tokens = "api_tokens"
     operations = "operator_log"
+    refusals = "refusals"
+    kept_refusals = "kept_refusals"
+    refusal_rings = "refusal_rings"
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction, to write with or to read with; errors are the library's."""
@@ -103,10 +107,11 @@ class OperatorLog:
         self._tables = tables
         self._clock = clock
 
-    def append(self, operation: Operation) -> None:
-        """Log an operation in a transaction of its own. Raises `StorageUnavailable`."""
+    def append(self, *operations: Operation) -> None:
+        """Log operations in a transaction of their own. Raises `StorageUnavailable`."""
         with unavailable(), self._tables.transaction(commit=True) as c:
-            self.append_in(c, operation)
+            for operation in operations:
+                self.append_in(c, operation)
 
     def append_in(self, c: Cursor, operation: Operation) -> None:
         """Log an operation in the transaction that does it; both are stored, or neither."""

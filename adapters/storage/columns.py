@@ -15,6 +15,7 @@ from domain.money import amount_text
 from projections.model import AnyTable, Row, RowT, Table
 
 Convert = Callable[[Any], Any]
+TEXT = "TEXT"
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ def _texts_from_json(value: str) -> tuple[str, ...]:
 
 
 KINDS: dict[object, Kind] = {
-    str: Kind("TEXT"),
+    str: Kind(TEXT),
     int: Kind("BIGINT"),
     bool: Kind("SMALLINT", int, bool),
     datetime: Kind("BIGINT", to_microseconds, from_microseconds),
-    Decimal: Kind("TEXT", amount_text, Decimal),
-    tuple: Kind("TEXT", _texts_to_json, _texts_from_json),
+    Decimal: Kind(TEXT, amount_text, Decimal),
+    tuple: Kind(TEXT, _texts_to_json, _texts_from_json),
 }
 
 
@@ -86,21 +87,26 @@ def from_database(table: Table[RowT], values: Sequence[Any]) -> RowT:
     return table.row_type(*made)
 
 
-def create_statements(table: AnyTable) -> list[str]:
-    """The statements that make a table and its indexes, in SQL that both databases read."""
-    columns = [f'"{c}" {k.sql}' for c, k in zip(table.columns, kinds(table), strict=True)]
-    body = f"{', '.join(columns)}, PRIMARY KEY ({names(table.key)})"
-    statements = [f"CREATE TABLE IF NOT EXISTS {table.name} ({body})"]
-    for index in table.indexes:
-        name = f"{table.name}_by_{'_'.join(index)}"
-        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({names(index)})")
-    return statements
+def create_table(table: AnyTable, name: str, text: str, *, has_key: bool = True) -> str:
+    """The statement that makes a table; `text` is the database's type of texts."""
+    types = [text if kind.sql == TEXT else kind.sql for kind in kinds(table)]
+    columns = [f'"{c}" {t}' for c, t in zip(table.columns, types, strict=True)]
+    key = [f"PRIMARY KEY ({names(table.key)})"] if has_key else []
+    return f"CREATE TABLE {name} ({', '.join([*columns, *key])})"
 
 
-def insert_statement(table: AnyTable) -> str:
+def create_indexes(table: AnyTable, name: str) -> list[str]:
+    """The statements that make a table's indexes, where they are missing."""
+    return [
+        f"CREATE INDEX IF NOT EXISTS {name}_by_{'_'.join(index)} ON {name} ({names(index)})"
+        for index in table.indexes
+    ]
+
+
+def insert_statement(table: AnyTable, name: str) -> str:
     """The beginning of a statement that writes rows; where they come from follows, and then
     `upsert_clause`."""
-    return f"INSERT INTO {table.name} ({names(table.columns)})"
+    return f"INSERT INTO {name} ({names(table.columns)})"
 
 
 def upsert_clause(table: AnyTable) -> str:

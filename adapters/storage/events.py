@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-
-class EventRow(NamedTuple):
-    """A stored event: its index, stream, version, topic, JSON state, and time of append (UTC)."""
-
-    idx: int
-    stream: str
-    version: int
-    topic: str
-    state: bytes
-    recorded_at: datetime
+# A stored event: its index, stream, version, topic, JSON state, and time of append (UTC). A plain
+# tuple, as the driver makes it: there are millions of them.
+EventRow = tuple[int, str, int, str, bytes, datetime]
 
 
 class Slice(NamedTuple):

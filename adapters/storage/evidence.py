@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
-from adapters.storage.views import Cursor
 
 
 class StoredRow(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 
 from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
+from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
 from adapters.storage.postgres import Database
-from adapters.storage.views import Cursor
 
 KEYS_LOCK, SEAL_LOCK = 7_305_842_611_202_938, 7_305_842_611_202_939  # numbers that are ours alone
 # As the very bytes that are stored, which is also what costs the least: a time is sent as the

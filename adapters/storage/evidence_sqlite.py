@@ -12,9 +12,9 @@ from importlib import resources
 from typing import Any
 
 from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
+from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
-from adapters.storage.views import Cursor
 
 # As bytes: a name that was damaged may be no UTF-8, and is to be hashed and not refused.
 SELECT = (

@@ -16,8 +16,10 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 Clock = Callable[[], datetime]
 Tell = Callable[[], None]
@@ -117,18 +119,29 @@ class EventLog(Protocol):
         """The position of the newest event."""
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first, below an id."""
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
-        """What was quarantined or ignored, and neither taken in since nor discarded."""
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
+        """What was quarantined or ignored, and neither taken in since nor discarded, newest first,
+        below an id."""
 
     def settled_by(self, delivery_id: int) -> DeliveryRow | None:
         """The replay or the decision that settled what was set aside, if one did."""
 
     def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
         """One row of the delivery log and the body kept with it."""
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log after an id (0: from the first), gapless and in order,
+        as far as they tell who called."""
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process; it must not block."""

@@ -16,6 +16,7 @@ from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
+from adapters.storage.traffic import TrafficTables
 from adapters.storage.urls import is_sqlite, sqlite_path
 from adapters.storage.views import Views
 from projections.model import Projection
@@ -23,13 +24,14 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log, how projections read it, the read models, the tables of tokens and operations
-    beside the log, and the evidence."""
+    """An open log, how projections read it, the read models with what is known of who calls, the
+    tables of tokens and operations beside the log, and the evidence."""
 
     log: EventLog
     events: Events
     views: Views
     access: AccessTables
+    traffic: TrafficTables
     evidence: EvidenceStore
 
     def close(self) -> None:
@@ -44,6 +46,7 @@ def open_storage(url: str, projections: Sequence[Projection]) -> Storage:
     storage = _open_sqlite(sqlite_path(url)) if is_sqlite(url) else _open_postgres(url)
     try:
         storage.views.prepare(projections)
+        storage.traffic.create()
     except StorageUnavailable as error:
         storage.close()
         damaged = is_sqlite(url) and not isinstance(error.__cause__, OperationalError)
@@ -69,7 +72,8 @@ def _open_sqlite(path: Path) -> Storage:
     evidence = SQLiteEvidence(datastore, Datastore(str(tree_path), "NORMAL"))
     evidence.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
-    return Storage(log, SQLiteEvents(datastore), views, access, evidence)
+    traffic = TrafficTables(views)
+    return Storage(log, SQLiteEvents(datastore), views, access, traffic, evidence)
 
 
 def _views_path(path: Path) -> Path:
@@ -108,4 +112,11 @@ def _open_postgres(url: str) -> Storage:
     database = Database(url)
     access, evidence = PostgresAccess(database), PostgresEvidence(Database(url))
     views = PostgresViews(Database(url))
-    return Storage(PostgresLog(database), PostgresEvents(database), views, access, evidence)
+    return Storage(
+        PostgresLog(database),
+        PostgresEvents(database),
+        views,
+        access,
+        TrafficTables(views),
+        evidence,
+    )

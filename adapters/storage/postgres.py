@@ -69,6 +69,11 @@ class Database:
                 self._writer = _open(self._url)
             yield self._writer
 
+    def connected(self) -> Connection:
+        """A connection of its own, for the caller to close."""
+        with translated_errors():
+            return _open(self._url)
+
     @contextmanager
     def listening(self, channel: str) -> Iterator[Connection]:
         """A connection that hears the notifications of a channel."""

@@ -4,18 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.storage.access import AccessTables
+from adapters.storage.generations import Cursor
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresCursor
-from adapters.storage.views import Cursor
 
 LOCK = 7_305_842_611_202_936  # any number that is ours alone
 
 
 class PostgresAccess(AccessTables):
-    """The tables that migration 0006 made, named in full: any transaction can write them."""
+    """The tables of migrations 0006 and 0009, named in full: any transaction can write them."""
 
     tokens = "order_ledger.api_tokens"
     operations = "order_ledger.operator_log"
+    refusals = "order_ledger.refusals"
+    kept_refusals = "order_ledger.kept_refusals"
+    refusal_rings = "order_ledger.refusal_rings"
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -8,12 +8,13 @@ from adapters.storage.log import PARTITION, unavailable
 from adapters.storage.postgres import Database
 
 SELECT = (
-    "SELECT idx, originator_id, originator_version, topic, state, recorded_at "
+    "SELECT idx, originator_id, originator_version, topic, convert_to(state, 'UTF8'), recorded_at "
     "FROM order_ledger.stored_events WHERE partition = %s"
 )
 IN_SLICE = "AND (hashtext(originator_id) & 2147483647) %% %s = %s"
 OF_STREAMS = (
-    "SELECT e.idx, stream, e.originator_version, e.topic, e.state, e.recorded_at "
+    "SELECT e.idx, stream, e.originator_version, e.topic, convert_to(e.state, 'UTF8'), "
+    "e.recorded_at "
     "FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
     "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
     "ORDER BY originator_version OFFSET 0) AS e"
@@ -64,7 +65,4 @@ class PostgresEvents:
             connection.cursor(binary=True) as cursor,
         ):
             cursor.execute(sql.encode(), params)
-            return [
-                EventRow(idx, stream, version, topic, state.encode(), recorded_at)
-                for idx, stream, version, topic, state, recorded_at in cursor.fetchall()
-            ]
+            return cursor.fetchall()

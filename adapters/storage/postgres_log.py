@@ -16,6 +16,7 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -31,6 +32,7 @@ from adapters.storage.log import (
 from adapters.storage.postgres import Database
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
@@ -54,6 +56,7 @@ LOAD = (
     "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
     "ORDER BY originator_version OFFSET 0) AS events"
 )
+EVENTS_OF = f"FROM order_ledger.stored_events WHERE partition = {PARTITION} AND originator_id = ?"
 DELIVERY = (
     "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
     "body_bytes, address, key_id, origin, replay_of, context, "
@@ -130,10 +133,14 @@ class PostgresLog(ApplicationRecorder):
                     (PARTITION, _text(event.originator_id), event.originator_version),
                 )
                 return row[0] - offset if row and row[1] == event.state.decode() else None
-        first = entries[0]
+        # What is replayed was received before: its time and bytes would find the row of that. Where
+        # nothing else is there, the batch is written again, and a row too many says no wrong thing.
+        came = next((entry for entry in entries if entry.origin is Origin.WEBHOOK), None)
+        if came is None:
+            return None
         row = self._one(
             "SELECT id FROM order_ledger.find_delivery(%s, %s, %s)",
-            (PARTITION, first.received_at, first.body_sha256),
+            (PARTITION, came.received_at, came.body_sha256),
         )
         return 0 if row else None  # no event, so no index is asked for
 
@@ -200,25 +207,42 @@ class PostgresLog(ApplicationRecorder):
         return Position(PARTITION, last_idx) if last_idx else None
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
-            "AND outcome = ANY(%s) AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-            (PARTITION, [outcome.value for outcome in outcomes], before, before, limit),
-        )
-        return [_delivery(row) for row in rows]
+        values = [outcome.value for outcome in outcomes]
+        return self._deliveries("outcome = ANY(?)", [values], before, limit, wanted)
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
-            "AND outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
+        unsettled = (
+            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
             "SELECT 1 FROM order_ledger.deliveries AS later WHERE later.partition = d.partition "
-            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored')) "
-            "AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-            (PARTITION, before, before, limit),
+            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored'))"
+        )
+        return self._deliveries(unsettled, [], before, limit, wanted)
+
+    def _deliveries(
+        self,
+        among: str,
+        params: Sequence[Any],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter,
+    ) -> Sequence[DeliveryRow]:
+        also, more = conditions(wanted, EVENTS_OF, lambda time: time)
+        if before is not None:
+            also, more = f"{also} AND id < ?", [*more, before]
+        where = f"partition = ? AND {among}{also} ORDER BY id DESC LIMIT ?".replace("?", "%s")
+        rows = self._all(
+            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE {where}",
+            (PARTITION, *params, *more, limit),
         )
         return [_delivery(row) for row in rows]
 
@@ -240,6 +264,15 @@ class PostgresLog(ApplicationRecorder):
             (PARTITION, delivery_id),
         )
         return (_delivery(rows[0][:-1]), rows[0][-1]) if rows else None
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log (see `EventLog.arrivals`)."""
+        rows = self._all(
+            "SELECT id, received_at, provider, key_id, origin = 'webhook' AND replay_of IS NULL "
+            "FROM order_ledger.deliveries WHERE partition = %s AND id > %s ORDER BY id LIMIT %s",
+            (PARTITION, after, limit),
+        )
+        return [Arrival(*row) for row in rows]
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process."""

@@ -1,20 +1,27 @@
 """The read models in PostgreSQL, in a schema of their own that the service's role owns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from eventsourcing.persistence import PersistenceError, ProgrammingError
 
 from adapters.storage.columns import insert_statement, kinds, names, to_database, upsert_clause
+from adapters.storage.generations import Cursor
+from adapters.storage.log import unavailable
 from adapters.storage.postgres import Database
-from adapters.storage.views import Cursor, Views
+from adapters.storage.views import Reader, T, Views
 from projections.model import AnyTable, Row
+from projections.runner import Changes
 
 SCHEMA = "order_ledger_views"
 LOCK = 7_305_842_611_202_935  # any number that is ours alone
+LEADERS = 730_584_261  # the first half of the locks that leaders hold; any number that is ours
 # A crash of the server may undo the last commits, never half of one: what is lost is folded again.
 BEGIN = f"SET LOCAL search_path = {SCHEMA}; SET LOCAL synchronous_commit = off".encode()
+SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + BEGIN
+READ_TRIES = 3
 
 
 class PostgresCursor:
@@ -33,41 +40,112 @@ class PostgresCursor:
 class PostgresViews(Views):
     """The read models in PostgreSQL."""
 
+    text = 'TEXT COLLATE "C"'  # compared byte by byte, as SQLite does
+    differs = "IS DISTINCT FROM"
+    chunk_events = 10_000
+    indexes_last = True  # nobody waits for the table that is being built
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._leader: psycopg.Connection | None = None
+        self._leases: set[str] = set()
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[Cursor]:
-        """A transaction in the schema of the read models."""
+        """A transaction in the schema of the read models; one that only reads sees one moment."""
         with (
             self._database.writing() if commit else self._database.reading() as connection,
             connection.transaction(),
             connection.cursor() as cursor,
         ):
-            cursor.execute(BEGIN)
+            cursor.execute(BEGIN if commit else SNAPSHOT)
             yield PostgresCursor(cursor)
 
-    def put(self, c: Any, table: AnyTable, rows: Sequence[Row]) -> None:
+    def read(self, ask: Callable[[Reader], T]) -> T:
+        """Ask something of the live generations (see `Views`).
+
+        A generation that was live when the reading began may be dropped before its first row is
+        read: then all of it is asked again, of the one that is live by now.
+        """
+        for _ in range(READ_TRIES - 1):
+            try:
+                return self._read(ask)
+            except ProgrammingError as error:
+                if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+                    raise
+        return self._read(ask)
+
+    def _read(self, ask: Callable[[Reader], T]) -> T:
+        with unavailable(), self.transaction(commit=False) as c:
+            return ask(Reader(c))
+
+    def put(self, c: Any, table: AnyTable, name: str, changes: Changes) -> None:
         """Write rows with COPY; over others by way of a table that only this connection sees."""
-        if table.only_grows:
-            _copy(c.raw, table, table.name, rows)
+        if changes.new:
+            _copy(c.raw, table, name, changes.new)
+        if not changes.over:
             return
-        staged = f"staged_{table.name}"
+        staged = f"pg_temp.staged_{name}"
         c.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS {staged} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+            f"CREATE TEMP TABLE IF NOT EXISTS staged_{name} (LIKE {name}) ON COMMIT DELETE ROWS"
         )
-        _copy(c.raw, table, f"pg_temp.{staged}", rows)
-        c.execute(
-            f"{insert_statement(table)} SELECT * FROM pg_temp.{staged} {upsert_clause(table)}"
-        )
+        _copy(c.raw, table, staged, changes.over)
+        c.execute(f"{insert_statement(table, name)} SELECT * FROM {staged} {upsert_clause(table)}")
 
     def lock(self, c: Cursor) -> None:
-        """Keep other processes from writing read models at the same time."""
+        """Keep other processes from changing read models at the same time."""
         c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
 
+    def unbound(self, c: Cursor) -> None:
+        """Let a statement of this transaction take as long as it takes."""
+        c.execute("SET LOCAL statement_timeout = 0")
+
+    def leads(self, projection: str) -> bool:
+        """Whether this process alone follows a projection: a connection of its own holds a lock,
+        which the server takes back when the process or the connection ends."""
+        try:
+            if self._leader is None:
+                self._leader = self._database.connected()
+            connection = self._leader
+            if projection in self._leases:
+                connection.execute("SELECT 1")
+                return True
+            row = connection.execute(
+                "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (LEADERS, projection)
+            ).fetchone()
+        except (psycopg.Error, PersistenceError):
+            self._abdicate()
+            return False
+        if row is not None and row[0]:
+            self._leases.add(projection)
+        return projection in self._leases
+
+    def size(self, c: Cursor, names: Sequence[str]) -> int | None:
+        """Bytes of tables with their indexes."""
+        c.execute(
+            "SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint "
+            "FROM unnest(?::text[]) AS names (name)",
+            (list(names),),
+        )
+        return int(c.fetchone()[0] or 0)
+
+    def analyze(self, names: Sequence[str]) -> None:
+        """Let the planner learn what is in new tables."""
+        with unavailable(), self.transaction(commit=True) as c:
+            self.unbound(c)
+            for name in names:
+                c.execute(f"ANALYZE {name}")
+
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and let others lead."""
+        self._abdicate()
         self._database.close()
+
+    def _abdicate(self) -> None:
+        if self._leader is not None:
+            self._leader.close()
+        self._leader = None
+        self._leases.clear()
 
 
 def _copy(cursor: psycopg.Cursor, table: AnyTable, into: str, rows: Sequence[Row]) -> None:

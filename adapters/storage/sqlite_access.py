@@ -1,4 +1,4 @@
-"""Tokens and the operators' log of an embedded ledger, in the ledger's own file."""
+"""Tokens, the operators' log and the refusals of an embedded ledger, in the ledger's own file."""
 
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -6,9 +6,9 @@ from importlib import resources
 from typing import Any
 
 from adapters.storage.access import AccessTables
+from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
-from adapters.storage.views import Cursor
 
 
 class SQLiteAccess(AccessTables):
@@ -19,9 +19,10 @@ class SQLiteAccess(AccessTables):
 
     def create(self) -> None:
         """Create what is missing."""
-        schema = resources.files(__package__).joinpath("sqlite_access.sql").read_text()
+        folder = resources.files(__package__)
         with unavailable():
-            self._datastore.run_script(schema)
+            for schema in ("sqlite_access.sql", "sqlite_refusals.sql"):
+                self._datastore.run_script(folder.joinpath(schema).read_text())
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction of the file; one that writes has the only lock there is."""

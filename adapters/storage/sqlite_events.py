@@ -55,6 +55,6 @@ class SQLiteEvents:
 
 def _rows(found: Sequence[Any]) -> list[EventRow]:
     return [
-        EventRow(idx, stream, version, topic, state, from_microseconds(recorded_at))
+        (idx, stream, version, topic, state, from_microseconds(recorded_at))
         for idx, stream, version, topic, state, recorded_at in found
     ]

@@ -22,6 +22,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -43,6 +44,7 @@ from adapters.storage.sqlite import (
 )
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from projections.traffic import Arrival
 
 SCHEMA_VERSION = 2
 # What an older file lacks, by the version that it has.
@@ -170,26 +172,42 @@ class SQLiteLog(SQLiteApplicationRecorder):
         return Position(PARTITION, last_idx) if last_idx else None
 
     def deliveries(
-        self, outcomes: Sequence[Outcome], before: int | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter = EVERYTHING,
     ) -> Sequence[DeliveryRow]:
         """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        with unavailable(), self.datastore.transaction(commit=False) as c:
-            c.execute(
-                f"{_SELECT_DELIVERIES} WHERE outcome IN (SELECT value FROM json_each(?)) "
-                "AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-                (json.dumps(outcomes), before, limit),
-            )
-            return [_delivery(row) for row in c.fetchall()]
+        among = "outcome IN (SELECT value FROM json_each(?))"
+        return self._deliveries(among, [json.dumps(outcomes)], before, limit, wanted)
 
-    def set_aside(self, before: int | None, limit: int) -> Sequence[DeliveryRow]:
+    def set_aside(
+        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
+    ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
+        unsettled = (
+            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
+            "SELECT 1 FROM deliveries AS later WHERE later.replay_of = deliveries.id "
+            "AND later.outcome NOT IN ('quarantined', 'ignored'))"
+        )
+        return self._deliveries(unsettled, [], before, limit, wanted)
+
+    def _deliveries(
+        self,
+        among: str,
+        params: Sequence[object],
+        before: int | None,
+        limit: int,
+        wanted: DeliveryFilter,
+    ) -> Sequence[DeliveryRow]:
+        also, more = conditions(wanted, _EVENTS_OF, to_microseconds)
+        if before is not None:
+            also, more = f"{also} AND id < ?", [*more, before]
         with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(
-                f"{_SELECT_DELIVERIES} WHERE outcome IN ('quarantined', 'ignored') "
-                "AND replay_of IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries AS later "
-                "WHERE later.replay_of = deliveries.id AND later.outcome NOT IN "
-                "('quarantined', 'ignored')) AND (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
-                (before, limit),
+                f"{_SELECT_DELIVERIES} WHERE {among}{also} ORDER BY id DESC LIMIT ?",
+                (*params, *more, limit),
             )
             return [_delivery(row) for row in c.fetchall()]
 
@@ -214,6 +232,20 @@ class SQLiteLog(SQLiteApplicationRecorder):
             c.execute("SELECT body FROM bodies WHERE delivery_id = ?", (delivery_id,))
             body = c.fetchone()
             return _delivery(row), body["body"] if body else None
+
+    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
+        """The next rows of the delivery log (see `EventLog.arrivals`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT id, received_at, provider, key_id, "
+                "origin = 'webhook' AND replay_of IS NULL AS called "
+                "FROM deliveries WHERE id > ? ORDER BY id LIMIT ?",
+                (after, limit),
+            )
+            return [
+                Arrival(number, from_microseconds(at), provider, key_id, bool(called))
+                for number, at, provider, key_id, called in c.fetchall()
+            ]
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process."""
@@ -317,6 +349,7 @@ class Factory(SQLiteFactory):
 _SELECT_DELIVERIES = (
     "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
 )
+_EVENTS_OF = "FROM stored_events WHERE originator_id = ?"
 
 
 def _event_row(

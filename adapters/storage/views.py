@@ -1,147 +1,277 @@
-"""The read models' tables and their checkpoints, in SQL that both databases read."""
+"""The read models' tables and their positions, in SQL that both databases read.
+
+Every projection has generations of its tables, `<table>__g<number>`. One of them is live.
+"""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 
-from adapters.storage.columns import (
-    KINDS,
-    create_statements,
-    from_database,
-)
-from adapters.storage.log import PARTITION, StorageUnavailable, unavailable
+from adapters.storage import generations
+from adapters.storage.columns import KINDS, create_indexes, create_table, from_database
+from adapters.storage.generations import TABLES, Cursor, Watched, tracking_name
+from adapters.storage.log import unavailable
 from domain.log import Position
-from projections.model import AnyTable, Key, Projection, Row, RowT, Table
-from projections.runner import CheckpointMoved, Poison
+from projections.model import AnyTable, Generation, Key, Projection, Row, RowT, State, Table
+from projections.runner import Changed, Changes, CheckpointMoved, Followed, Poison
 
-PARAMETERS_MAX = 900  # of one statement; SQLite's smallest limit is 999
+KEYS_MAX = 100  # that one statement looks for
+T = TypeVar("T")
 
-TABLES = {
-    "tracking": "application_name TEXT PRIMARY KEY, notification_id BIGINT NOT NULL",
-    "projections": "name TEXT PRIMARY KEY, version INTEGER NOT NULL",
-    "parked": (
-        "projection TEXT PRIMARY KEY, position TEXT NOT NULL, "
-        "event TEXT NOT NULL, error TEXT NOT NULL"
-    ),
-}
 INSERT_TRACKING = (
     "INSERT INTO tracking VALUES (?, ?) ON CONFLICT (application_name) DO UPDATE "
     "SET notification_id = excluded.notification_id "
     "WHERE tracking.notification_id < excluded.notification_id RETURNING notification_id"
 )
 PARK = (
-    "INSERT INTO parked VALUES (?, ?, ?, ?) ON CONFLICT (projection) DO UPDATE "
+    "INSERT INTO poisons VALUES (?, ?, ?, ?, ?) ON CONFLICT (projection, generation) DO UPDATE "
     "SET position = excluded.position, event = excluded.event, error = excluded.error"
 )
 
 
-class Cursor(Protocol):
-    """What a transaction offers; parameters are marked with `?`."""
+class Reader:
+    """The live generations at one moment: whatever is asked through it belongs together."""
 
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> Any:
-        """Run a statement."""
+    def __init__(self, c: Cursor) -> None:
+        self._c = c
+        self.live = generations.live_of(c)
+        self._of_table = {
+            table: generation for generation in self.live.values() for table in generation.columns
+        }
 
-    def fetchone(self) -> Any:
-        """The next row, or None."""
+    def position(self, projection: str) -> Position | None:
+        """The position of the last event that the live generation has taken in."""
+        generation = self.live.get(projection)
+        return generation.position if generation else None
 
-    def fetchall(self) -> Any:
-        """The rows that are left."""
+    def rows(self, table: Table[RowT], keys: Sequence[Key]) -> list[RowT]:
+        """The rows that exist under these keys."""
+        return rows_of(self._c, table, self.relation(table), keys)
+
+    def select(self, table: Table[RowT], clauses: str, params: Sequence[Any] = ()) -> list[RowT]:
+        """The rows of a table, called `t`, that the clauses choose."""
+        return select(self._c, table, self.relation(table), clauses, params)
+
+    def orders(self, table: AnyTable, after: Key, limit: int) -> list[tuple[str, str]]:
+        """The next orders, as (store, order_id), that a table has rows of."""
+        self._c.execute(
+            f'SELECT DISTINCT "store", "order_id" FROM {self.relation(table)} AS t '
+            'WHERE ("store", "order_id") > (?, ?) ORDER BY "store", "order_id" LIMIT ?',
+            (*after, limit),
+        )
+        return [(row[0], row[1]) for row in self._c.fetchall()]
+
+    def relation(self, table: AnyTable) -> str:
+        """What stands in SQL for the table. Columns that the live generation, another release's,
+        does not have are NULL; a table that it does not have is empty."""
+        generation = self._of_table.get(table.name)
+        if generation is None:
+            nulls = ", ".join(f'NULL AS "{column}"' for column in table.columns)
+            return f"(SELECT {nulls} WHERE 1 = 0)"
+        has = generation.columns[table.name]
+        name = generation.name_of(table.name)
+        if set(table.columns) <= set(has):
+            return name
+        columns = ", ".join(f'"{c}"' if c in has else f'NULL AS "{c}"' for c in table.columns)
+        return f"(SELECT {columns} FROM {name})"
 
 
 class Views(TrackingRecorder):
-    """The tables of the read models, and for each the position up to which it is folded.
+    """The tables of the read models, and for each generation how far it is folded.
 
-    A position is kept in the library's way of tracking, under `<projection>/<partition>`.
+    A position is kept in the library's way of tracking, under `<projection>@<number>/<partition>`.
     """
+
+    text: str  # the type of a text
+    differs: str  # compares two values, of which either may be NULL
+    chunk_events: int  # that a rebuild writes in one transaction
+    indexes_last: bool  # whether a rebuild makes indexes when the rows are there
 
     @abstractmethod
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
-        """A transaction, to write with or to read with; errors are the library's."""
+        """A transaction, to write with or to read with; errors are the library's. One that reads
+        sees everything as it was at one moment."""
 
     @abstractmethod
-    def put(self, c: Cursor, table: AnyTable, rows: Sequence[Row]) -> None:
-        """Write rows over whatever their keys held before; into a table that only grows, as new."""
+    def read(self, ask: Callable[[Reader], T]) -> T:
+        """Ask something of the live generations, all of it at one moment."""
+
+    @abstractmethod
+    def put(self, c: Cursor, table: AnyTable, name: str, changes: Changes) -> None:
+        """Write rows: the new ones as such, the others over whatever their keys held before."""
+
+    @abstractmethod
+    def leads(self, projection: str) -> bool:
+        """Whether this process is the one that follows a projection, or becomes it now."""
+
+    @abstractmethod
+    def size(self, c: Cursor, names: Sequence[str]) -> int | None:
+        """Bytes of tables with their indexes; None where the database cannot say."""
 
     @abstractmethod
     def close(self) -> None:
         """Release the connections."""
 
+    def lock(self, c: Cursor) -> None:
+        """Keep other processes from changing read models, until the transaction ends."""
+
+    def unbound(self, c: Cursor) -> None:
+        """Let a statement of this transaction take as long as it takes."""
+
+    def analyze(self, names: Sequence[str]) -> None:
+        """Let the planner learn what is in new tables, where it needs to."""
+
     def prepare(self, projections: Sequence[Projection]) -> None:
-        """Create what is missing, and empty the tables of a projection whose version changed."""
+        """Create what is missing: a projection that has no generation gets its first, live."""
         with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
             for table, columns in TABLES.items():
                 c.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+            live = generations.live_of(c)
             for projection in projections:
-                _prepare(c, projection)
+                if projection.name not in live:
+                    self.create(c, projection, State.LIVE)
 
-    def lock(self, c: Cursor) -> None:
-        """Keep other processes from preparing at the same time, until the transaction ends."""
+    def create(self, c: Cursor, projection: Projection, state: State) -> int:
+        """Make the tables of a new generation; returns its number."""
+        number = generations.found(c, projection, state)
+        generation = generations.one(c, projection.name, number)
+        assert generation is not None
+        for table in projection.tables:
+            name = generation.name_of(table.name)
+            has_key = state is State.LIVE or not self.indexes_last or not table.only_grows
+            c.execute(create_table(table, name, self.text, has_key=has_key))
+            if state is State.LIVE or not self.indexes_last:
+                for statement in create_indexes(table, name):
+                    c.execute(statement)
+        return number
+
+    # ------------------------------------------------------------------------------- to be read
 
     def checkpoint(self, projection: str) -> Position | None:
-        """The position of the last event that the projection has taken in."""
-        with unavailable():
-            index = self.max_tracking_id(_name(projection))
-        return None if index is None else Position(PARTITION, index)
+        """The position of the last event that the live generation has taken in."""
+        return self.read(lambda reader: reader.position(projection))
 
     def rows(self, table: Table[RowT], keys: Sequence[Key]) -> list[RowT]:
-        """The rows that exist under these keys."""
-        names = ", ".join(f'"{column}"' for column in table.key)
-        marks = f"({', '.join('?' * len(table.key))})"
-        found: list[RowT] = []
-        for some in _chunks(keys, len(table.key)):
-            clauses = f"WHERE ({names}) IN (VALUES {', '.join([marks] * len(some))})"
-            found += self.select(table, clauses, [value for key in some for value in key])
-        return found
+        """The rows that exist under these keys, in the live generation."""
+        return self.read(lambda reader: reader.rows(table, keys))
 
     def select(self, table: Table[RowT], clauses: str, params: Sequence[Any] = ()) -> list[RowT]:
-        """The rows of a table that the clauses choose."""
-        columns = ", ".join(f't."{column}"' for column in table.columns)
-        with unavailable(), self.transaction(commit=False) as c:
-            c.execute(f"SELECT {columns} FROM {table.name} AS t {clauses}", params)
-            return [from_database(table, tuple(row)) for row in c.fetchall()]
+        """The rows of a table, called `t`, that the clauses choose, in the live generation."""
+        return self.read(lambda reader: reader.select(table, clauses, params))
 
     def param(self, value: Any) -> Any:
         """A value as it is compared with a column: the database's form of its type."""
         kind = KINDS.get(type(value))
         return kind.to_database(value) if kind and kind.to_database else value
 
-    def write(
-        self,
-        projection: str,
-        since: Position | None,
-        upto: Position,
-        rows: Mapping[AnyTable, Sequence[Row]],
-    ) -> None:
-        """Write rows and the new position in one transaction.
+    def generations(self, projection: str | None = None) -> list[Generation]:
+        """The generations that have tables, of one projection or of all, oldest first."""
+        with unavailable(), self.transaction(commit=False) as c:
+            return generations.all_of(c, projection)
 
-        Raises `CheckpointMoved` where the position is no more `since`; then nothing is written.
-        """
+    def bytes_of(self, generation: Generation) -> int | None:
+        """The size of a generation's tables with their indexes; None where it is not known."""
+        with unavailable(), self.transaction(commit=False) as c:
+            return self.size(c, [generation.name_of(table) for table in generation.columns])
+
+    def watched(self, projection: str) -> Watched:
+        """How far the watch over a projection is, and what it found."""
+        with unavailable(), self.transaction(commit=False) as c:
+            return generations.watched(c, projection)
+
+    # -------------------------------------------------------------------------- to be followed
+
+    def adopt(self, projection: Projection) -> None:
+        """Take over the live generation for a changed fold of the same version and tables, so that
+        queries go on being answered. The fold of a generation that is kept takes over nothing: it
+        is an older release's, or the one that a person rolled back."""
         with unavailable(), self.transaction(commit=True) as c:
             self.lock(c)
-            if _tracked(c, _name(projection)) != (since.index if since else None):
-                raise CheckpointMoved
-            for table, table_rows in rows.items():
-                self.put(c, table, table_rows)
-            track(c, _name(projection), upto.index)
-            c.execute("DELETE FROM parked WHERE projection = ?", (projection,))
+            known = generations.all_of(c, projection.name)
+            ours = {table.name: table.columns for table in projection.tables}
+            for live in known:
+                if live.state is not State.LIVE or live.followed_by == projection.fingerprint:
+                    continue
+                others = {g.fingerprint for g in known if g.state is State.KEPT}
+                alike = live.version == projection.version and live.columns == ours
+                if alike and projection.fingerprint not in others:
+                    generations.set_follower(c, live, projection)
 
-    def park(self, projection: str, poison: Poison) -> None:
-        """Say at which event a projection stands still, and why."""
-        values = (projection, str(poison.position), poison.event, poison.error)
+    def followed(self, projections: Sequence[Projection]) -> list[Followed]:
+        """The generations that the folds of these projections keep up to date."""
+        folds = {(p.name, p.version, p.fingerprint): p for p in projections}
+        with unavailable(), self.transaction(commit=False) as c:
+            found = generations.all_of(c)
+        return [
+            Followed(folds[key], generation.number, generation.position, generation.repairs)
+            for generation in found
+            if generation.state in (State.LIVE, State.BUILT)
+            and (key := (generation.projection, generation.version, generation.followed_by))
+            in folds
+        ]
+
+    def fetch(self, followed: Followed, table: AnyTable, keys: Sequence[Key]) -> Sequence[Row]:
+        """The rows of a generation that exist under these keys."""
+        with unavailable(), self.transaction(commit=False) as c:
+            return rows_of(c, table, followed.name_of(table), keys)
+
+    def write(self, followed: Followed, upto: Position, rows: Changed) -> None:
+        """Write rows and the new position of a generation in one transaction.
+
+        Raises `CheckpointMoved` where its position is another by now, or where it is not this
+        fold's to keep any more; then nothing is written.
+        """
+        try:
+            self._write(followed, upto, rows)
+        except IntegrityError:  # rows stand there already: somebody has put the position back
+            over = {table: Changes([], [*made.new, *made.over]) for table, made in rows.items()}
+            self._write(followed, upto, over)
+
+    def _write(self, followed: Followed, upto: Position, rows: Changed) -> None:
+        with unavailable(), self.transaction(commit=True) as c:
+            self.lock(c)
+            self.write_in(c, followed, upto, rows)
+
+    def write_in(self, c: Cursor, followed: Followed, upto: Position, rows: Changed) -> None:
+        """`write`, in a transaction that holds the lock."""
+        projection = followed.projection
+        now = generations.one(c, projection.name, followed.number)
+        if (
+            now is None
+            or (now.position, now.repairs) != (followed.position, followed.repairs)
+            or now.followed_by != projection.fingerprint
+        ):
+            raise CheckpointMoved
+        for table, changes in rows.items():
+            self.put(c, table, followed.name_of(table), changes)
+        track(c, tracking_name(projection.name, followed.number), upto.index)
+        place = (projection.name, followed.number)
+        c.execute("DELETE FROM poisons WHERE projection = ? AND generation = ?", place)
+
+    def park(self, followed: Followed, poison: Poison) -> None:
+        """Say at which event a generation stands still, and why."""
+        place = (followed.projection.name, followed.number)
+        values = (*place, str(poison.position), poison.event, poison.error)
         with unavailable(), self.transaction(commit=True) as c:
             c.execute(PARK, values)
 
     def parked(self) -> dict[str, Poison]:
-        """The projections that stand still."""
+        """The projections whose live generation stands still before an event."""
+        every = self.poisons()
+        live = {name: g.number for name, g in self.read(lambda reader: reader.live).items()}
+        return {name: poison for (name, n), poison in every.items() if live.get(name) == n}
+
+    def poisons(self) -> dict[tuple[str, int], Poison]:
+        """The generations, by projection and number, that stand still before an event."""
         with unavailable(), self.transaction(commit=False) as c:
-            c.execute("SELECT projection, position, event, error FROM parked")
+            c.execute("SELECT projection, generation, position, event, error FROM poisons")
             return {
-                projection: Poison(Position.parse(position), event, error)
-                for projection, position, event, error in map(tuple, c.fetchall())
+                (projection, number): Poison(Position.parse(position), event, error)
+                for projection, number, position, event, error in map(tuple, c.fetchall())
             }
 
     # ----------------------------------------------------------------------------- the library's
@@ -154,41 +284,41 @@ class Views(TrackingRecorder):
     def max_tracking_id(self, application_name: str) -> int | None:
         """The recorded position."""
         with self.transaction(commit=False) as c:
-            return _tracked(c, application_name)
+            c.execute(
+                "SELECT notification_id FROM tracking WHERE application_name = ?",
+                (application_name,),
+            )
+            row = c.fetchone()
+            return row[0] if row else None
 
 
-def _prepare(c: Cursor, projection: Projection) -> None:
-    c.execute("SELECT version FROM projections WHERE name = ?", (projection.name,))
-    found = c.fetchone()
-    if found and found[0] > projection.version:
-        raise StorageUnavailable(
-            f"{projection.name} was made by a newer release (version {found[0]}): start that one"
-        )
-    if found and found[0] != projection.version:
-        for table in projection.tables:
-            c.execute(f"DROP TABLE IF EXISTS {table.name}")
-        c.execute("DELETE FROM tracking WHERE application_name = ?", (_name(projection.name),))
-    for table in projection.tables:
-        for statement in create_statements(table):
-            c.execute(statement)
-    c.execute(
-        "INSERT INTO projections VALUES (?, ?) "
-        "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-        (projection.name, projection.version),
-    )
+def select(
+    c: Cursor, table: Table[RowT], relation: str, clauses: str, params: Sequence[Any] = ()
+) -> list[RowT]:
+    """The rows of a relation, called `t`, that the clauses choose."""
+    columns = ", ".join(f't."{column}"' for column in table.columns)
+    c.execute(f"SELECT {columns} FROM {relation} AS t {clauses}", params)
+    return [from_database(table, tuple(row)) for row in c.fetchall()]
 
 
-def _chunks(rows: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:
-    """Pieces of as many rows as one statement can hold."""
-    size = PARAMETERS_MAX // width
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def rows_of(c: Cursor, table: Table[RowT], relation: str, keys: Sequence[Key]) -> list[RowT]:
+    """The rows of a relation that exist under these keys."""
+    return rows_by(c, table, relation, table.key, keys)
 
 
-def _tracked(c: Cursor, name: str) -> int | None:
-    c.execute("SELECT notification_id FROM tracking WHERE application_name = ?", (name,))
-    row = c.fetchone()
-    return row[0] if row else None
+def rows_by(
+    c: Cursor, table: Table[RowT], relation: str, columns: Sequence[str], values: Sequence[Key]
+) -> list[RowT]:
+    """The rows of a relation whose columns, the first ones of an index, have these values."""
+    # Spelled out: `IN (VALUES ...)` is answered by SQLite, and by PostgreSQL while it has no
+    # statistics, by reading the whole table.
+    one = " AND ".join(f't."{column}" = ?' for column in columns)
+    found: list[RowT] = []
+    for start in range(0, len(values), KEYS_MAX):
+        some = values[start : start + KEYS_MAX]
+        clauses = f"WHERE {' OR '.join([f'({one})'] * len(some))}"
+        found += select(c, table, relation, clauses, [value for key in some for value in key])
+    return found
 
 
 def track(c: Cursor, name: str, index: int) -> None:
@@ -196,7 +326,3 @@ def track(c: Cursor, name: str, index: int) -> None:
     c.execute(INSERT_TRACKING, (name, index))
     if c.fetchone() is None:
         raise IntegrityError(f"the recorded position of {name} is not before {index}")
-
-
-def _name(projection: str) -> str:
-    return f"{projection}/{PARTITION}"

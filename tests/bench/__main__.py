@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from adapters.cli.serve import _config
-from tests.bench import append, bodies, evidence, ingest, machine, memory
+from tests.bench import append, bodies, evidence, ingest, machine, memory, rebuild
 from tests.bench.contenders import NAMES, machinery
 from tests.bench.figures import Report
 from tests.bench.generator import choose
 
-BENCHES = ("ingest", "append", "memory", "evidence")
+BENCHES = ("ingest", "append", "memory", "rebuild", "evidence")
 FULL: Report = {
     "rounds": 5,
     "seconds": 8.0,
@@ -22,6 +22,7 @@ FULL: Report = {
     "connections": [64, 256],
     "append_sizes": [10_000, 1_000_000],
     "deliveries": 1_000_000,
+    "rebuild_events": 1_000_000,
     "verified_events": 1_000_000,
     "tree_sizes": [1_000_000, 10_000_000],
 }
@@ -32,6 +33,7 @@ SHORT: Report = {
     "connections": [64],
     "append_sizes": [10_000, 50_000],
     "deliveries": 20_000,
+    "rebuild_events": 40_000,
     "verified_events": 100_000,
     "tree_sizes": [100_000, 1_000_000],
 }
@@ -73,6 +75,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--generator", choices=("auto", "wrk", "python"), default="auto")
     parser.add_argument("--append-sizes", type=_numbers, help="events in the log")
     parser.add_argument("--deliveries", type=int, help="taken in by the memory bench")
+    parser.add_argument("--rebuild-events", type=int, help="folded by the rebuild bench")
     parser.add_argument("--verified-events", type=int, help="in the ledger that is verified")
     parser.add_argument("--tree-sizes", type=_numbers, help="of trees that proofs are read from")
     parser.add_argument("--json", type=Path, help="write everything to this file; - is the output")
@@ -120,6 +123,12 @@ def _measure(given: argparse.Namespace) -> Report:
                 services, given.deliveries, given.connections[0], generator,
                 given.contenders, _say,
             )  # fmt: skip
+        if "rebuild" in wanted:
+            plan_of_rebuild = rebuild.Plan(
+                given.rebuild_events, given.rounds, given.seconds, given.connections[0],
+                generator, given.contenders, _say,
+            )  # fmt: skip
+            report["rebuild"] = rebuild.rebuild(plan_of_rebuild, services)
         if "evidence" in wanted:
             report["evidence"] = evidence.evidence(
                 services, given.verified_events, given.tree_sizes, given.rounds,
@@ -132,8 +141,13 @@ def _measure(given: argparse.Namespace) -> Report:
 def _print(report: Report) -> None:
     lines = [f"{part}: {_pairs(report[part])}" for part in ("machine", "versions", "postgres")]
     lines.append(f"flags: {_pairs(report['flags'])}")
-    modules = ((ingest, "ingest"), (append, "append"), (memory, "memory"), (evidence, "evidence"))
-    for module, name in modules:
+    for module, name in (
+        (ingest, "ingest"),
+        (append, "append"),
+        (memory, "memory"),
+        (rebuild, "rebuild"),
+        (evidence, "evidence"),
+    ):
         if name in report:
             lines += module.told(report[name])
     sys.stdout.write("\n".join([*lines, ""]))

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Ledger:
+class BenchLedger:
     """An open ledger and how many deliveries it got."""
 
     ledger: OrderLedger
@@ -104,7 +104,7 @@ def _database(name: str, machine: Machinery, sizes: Sequence[int], rounds: int, 
 
 
 @contextmanager
-def _opened(name: str, machine: Machinery) -> Iterator[Ledger]:
+def _opened(name: str, machine: Machinery) -> Iterator[BenchLedger]:
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="order-ledger-bench-"))
         url = f"sqlite:///{Path(folder) / 'ledger.db'}"
@@ -112,7 +112,7 @@ def _opened(name: str, machine: Machinery) -> Iterator[Ledger]:
             url = stack.enter_context(postgres.database(machine.postgres_url))
         storage = open_storage(url, ())
         stack.callback(storage.close)
-        yield Ledger(OrderLedger(storage.log))
+        yield BenchLedger(OrderLedger(storage.log))
 
 
 def told(report: Report) -> Iterator[str]:

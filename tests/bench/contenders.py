@@ -204,12 +204,18 @@ def running(name: str, machine: Machinery) -> Iterator[Running]:
         database = ""
         if name.endswith("postgres"):
             database = stack.enter_context(postgres.database(machine.postgres_url))
-        server = Running(_command(name), _environment(name, database), Path(folder), database)
-        try:
-            yield server
-        finally:
-            if server.process.poll() is None:
-                server.stop()
+        yield stack.enter_context(serving(name, Path(folder), database))
+
+
+@contextmanager
+def serving(name: str, folder: Path, database: str) -> Iterator[Running]:
+    """A contender over what is in a folder and a database, stopped at the end."""
+    server = Running(_command(name), environment(name, database), folder, database)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
 
 
 def _command(name: str) -> list[str]:
@@ -218,7 +224,8 @@ def _command(name: str) -> list[str]:
     return ["tests.bench.responders", name.partition("-")[0]]
 
 
-def _environment(name: str, database: str) -> dict[str, str]:
+def environment(name: str, database: str) -> dict[str, str]:
+    """The configuration of a contender, as variables."""
     if name in SERVICES:
         return {
             **({"ORDER_LEDGER_SEAL_SECONDS": "0"} if name in UNSEALED else {}),

@@ -21,7 +21,7 @@ from adapters.ledger import OrderLedger
 from adapters.storage.evidence import EvidenceStore
 from adapters.storage.opening import open_storage
 from tests import postgres
-from tests.bench.append import Ledger
+from tests.bench.append import BenchLedger
 from tests.bench.contenders import OURS, Machinery
 from tests.bench.figures import Report, shown, spread, table
 
@@ -134,7 +134,9 @@ def _leaf(number: int) -> bytes:
 
 
 @contextmanager
-def _opened(name: str, machine: Machinery) -> Iterator[tuple[str, Path, Ledger, EvidenceStore]]:
+def _opened(
+    name: str, machine: Machinery
+) -> Iterator[tuple[str, Path, BenchLedger, EvidenceStore]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="order-ledger-bench-")))
         url = f"sqlite:///{folder / 'ledger.db'}"
@@ -142,7 +144,7 @@ def _opened(name: str, machine: Machinery) -> Iterator[tuple[str, Path, Ledger, 
             url = stack.enter_context(postgres.database(machine.postgres_url))
         storage = open_storage(url, ())
         stack.callback(storage.close)
-        yield url, folder, Ledger(OrderLedger(storage.log)), storage.evidence
+        yield url, folder, BenchLedger(OrderLedger(storage.log)), storage.evidence
 
 
 def told(report: Report) -> Iterator[str]:

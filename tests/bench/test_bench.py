@@ -17,7 +17,7 @@ from tests.bench.figures import spread, table
 RUN_SECONDS = 240
 TINY = (
     "--rounds=1 --seconds=0.3 --warm-up=0.1 --connections=4 --append-sizes=100,300 "
-    "--deliveries=300 --verified-events=200 --tree-sizes=300,600 --json=-"
+    "--deliveries=300 --rebuild-events=400 --verified-events=200 --tree-sizes=300,600 --json=-"
 ).split()
 
 
@@ -61,6 +61,12 @@ def test_everything_is_measured_and_reported() -> None:
         assert report["evidence"][name]["verify"]["is_sound"]
         assert report["evidence"][name]["verify"]["ratio"]["median"] > 0
         assert set(report["evidence"][name]["proofs"]) == {"300", "600"}
+        rebuilt = report["rebuild"][name]
+        assert set(rebuilt["rates"]) >= {"order_status, 1", "order_status, 2", "audit_history, 1"}
+        assert all(rate["median"] > 0 for rate in rebuilt["rates"].values())
+        assert rebuilt["rss_mb"]["all"] > 0
+        assert rebuilt["p99_ms"]["during"] > 0
+    assert report["rebuild"]["postgres"]["rates"]["library, one transaction an event"]
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")

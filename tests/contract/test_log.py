@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.log import EventLog, VersionConflict
 from domain.log import Position
 from domain.payment import Origin, Outcome
@@ -220,3 +222,40 @@ def test_what_is_set_aside_stays_so_until_it_is_taken_in_or_discarded(log: Event
     settled = log.settled_by(1)
     assert settled is not None
     assert (settled.outcome, settled.origin, settled.replay_of) == ("recorded", "replay", 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (DeliveryFilter(), [5, 4, 3, 2, 1]),
+        (DeliveryFilter(provider="till"), [4]),
+        (DeliveryFilter(stream="default/1"), [5, 3, 1]),
+        (DeliveryFilter(stream="default/nobody"), []),
+        (DeliveryFilter(store="uganda", providers=["till"]), [4, 2]),
+        (DeliveryFilter(store="uganda"), [2]),
+        (DeliveryFilter(store="uganda", stream="default/1"), []),
+        (DeliveryFilter(store="default", providers=["sevi"]), [5, 3, 1]),
+        (DeliveryFilter(store="default", provider="sevi", stream="default/1"), [3, 1]),
+        (DeliveryFilter(since=START + timedelta(hours=1)), [5, 4, 3, 2]),
+        (DeliveryFilter(until=START + timedelta(hours=3)), [3, 2, 1]),
+        (DeliveryFilter(since=START + timedelta(hours=1, microseconds=1)), [5, 4, 3]),
+        (DeliveryFilter(provider="sevi", since=START + timedelta(hours=2)), [5, 3]),
+    ],
+)
+def test_the_delivery_log_is_asked_for_what_is_wanted(
+    log: EventLog, clock: FakeClock, wanted: DeliveryFilter, found: list[int]
+) -> None:
+    """Delivery 5 tells of two orders, so its row names none."""
+    for one in (
+        entry(event("default/1", 1)),
+        entry(event("uganda/1", 1)),
+        replace(entry(outcome=Outcome.DUPLICATE), stream="default/1"),
+        replace(entry(outcome=Outcome.QUARANTINED), provider="till"),
+        replace(entry(event("default/1", 2), event("default/2", 1)), stream=None),
+    ):
+        log.append([one])
+        clock.advance(hours=1)
+    assert [row.id for row in log.deliveries(ALL, None, 10, wanted)] == found
+    assert [row.id for row in log.deliveries(ALL, 3, 1, wanted)] == [i for i in found if i < 3][:1]
+    aside = [number for number in found if number == 4]
+    assert [row.id for row in log.set_aside(None, 10, wanted)] == aside

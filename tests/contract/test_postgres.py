@@ -16,7 +16,7 @@ from adapters.storage.opening import open_storage
 from adapters.storage.postgres import Database, become_service, connect
 from adapters.storage.postgres_log import PostgresLog
 from domain.log import Position
-from domain.payment import Outcome
+from domain.payment import Origin, Outcome
 from projections.order_status import ORDER_STATUS
 from tests.contract.logs import FakeClock, entry, event
 from tests.notices import delivery, notice
@@ -163,6 +163,29 @@ def test_so_is_one_that_appended_no_event(url: str, committed: bool) -> None:
     log = PostgresLog(_LossyDatabase(url, committed=committed), FakeClock())
     assert log.append([entry(outcome=Outcome.IGNORED)]) == [None]
     assert len(log.deliveries(list(Outcome), None, 10)) == 1
+    log.close()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_replay_is_not_taken_for_the_delivery_that_it_replays(url: str, committed: bool) -> None:
+    """They have the same time of receipt and the same bytes."""
+    original = entry(outcome=Outcome.QUARANTINED)
+    again = replace(original, body=None, origin=Origin.REPLAY, replay_of=1)
+    other = replace(original, body_sha256="11" * 32)
+    log = PostgresLog(Database(url), FakeClock())
+    log.append([original])
+    log.close()
+    log = PostgresLog(_LossyDatabase(url, committed=committed), FakeClock())
+    assert log.append([again, other]) == [None, None]
+    assert [row.body_sha256[:2] for row in log.deliveries(list(Outcome), None, 9)] == [
+        "11",
+        "00",
+        "00",
+    ]
+    log.close()
+    log = PostgresLog(_LossyDatabase(url, committed=False), FakeClock())
+    assert log.append([again]) == [None]
+    assert [row.replay_of for row in log.deliveries(list(Outcome), None, 1)] == [1], "alone no less"
     log.close()
 
 

@@ -102,9 +102,9 @@ def test_a_version_that_is_missing_is_a_gap(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE order_status SET status = 'DELIVERED' WHERE order_id = 'pending'",
-        "DELETE FROM audit_history WHERE idx = 2",
-        "UPDATE tracking SET notification_id = 2 WHERE application_name LIKE 'order_status/%'",
+        "UPDATE order_status__g1 SET status = 'DELIVERED' WHERE order_id = 'pending'",
+        "DELETE FROM audit_history__g1 WHERE idx = 2",
+        "UPDATE tracking SET notification_id = 2 WHERE application_name LIKE 'order_status@1/%'",
     ],
 )
 def test_a_read_model_that_is_not_what_the_log_says_is_found(ledger: Ledger, damage: str) -> None:

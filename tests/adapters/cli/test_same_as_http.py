@@ -10,13 +10,16 @@ from tests.servers import RunningServer
 SAMPLE = """{"order": {"id": "42", "referenceNumber": "ORD-1", "paymentStatus": "%s",
 "amount": 902.1, "currency": "KES"}}"""
 
+LAST_TWO = {"order_id": "42", "limit": "2"}
+
 
 @pytest.fixture
 def busy(server: RunningServer) -> RunningServer:
-    """A server that heard of two orders."""
+    """A server that heard of two orders, and of something that it could not read."""
     for status in ("PENDING", "PAID", "FAILED", "Paid"):
         server.deliver(SAMPLE % status)
     last = server.deliver('{"orderId": "\u00e9=1+1", "orderPayment": "PAID"}').json()["position"]
+    server.deliver("{")
     server.get("/orders/42/history", min_position=last).raise_for_status()
     return server
 
@@ -33,6 +36,13 @@ def test_the_command_line_and_http_say_the_same(
         ("payments export", "/payments", {"format": "csv"}),
         ("payments export --format jsonl", "/payments", {"format": "jsonl"}),
         ("payments export --order-id 42", "/payments", {"format": "csv", "order_id": "42"}),
+        ("deliveries list --json", "/deliveries", {}),
+        ("deliveries list --order-id 42 --limit 2 --json", "/deliveries", LAST_TWO),
+        ("deliveries refused --json", "/refusals", {}),
+        ("quarantine list --json", "/quarantine", {}),
+        ("quarantine list --all --json", "/quarantine", {"settled_too": "true"}),
+        ("quarantine show 6 --json", "/quarantine/6", {"body": "true"}),
+        ("quarantine refused --json", "/refusals/kept", {}),
     ]
     for command, path, params in questions:
         ran = order_ledger(*command.split())

@@ -17,6 +17,14 @@ QUERIES = [
     "/payments?format=csv",
     "/payments?format=jsonl",
     "/operator-log",
+    "/deliveries",
+    "/deliveries/1",
+    "/quarantine",
+    "/quarantine/1",
+    "/refusals",
+    "/refusals/kept",
+    "/providers",
+    "/metrics",
 ]
 
 
@@ -105,7 +113,15 @@ def test_only_a_token_shows_the_details_of_readiness(local: LocalService) -> Non
     details = local.json("/health/ready")["details"]
     assert details["head"] == "0-2"
     for reached in details["projections"].values():
-        assert reached == {"position": "0-2", "lag": 0, "parked_at": None}
+        assert reached == {
+            "generation": 1,
+            "position": "0-2",
+            "lag": 0,
+            "parked_at": None,
+            "rebuild_due": None,
+            "orders_checked": 0,
+            "orders_drifting": 0,
+        }
     response = get(local, "/health/ready", Authorization=f"Bearer {TOKENS['sevi']}")
     assert "details" not in response.json()
 

@@ -201,7 +201,7 @@ def test_while_the_read_models_cannot_be_read_deliveries_are_taken_and_queries_a
     def unusable(*_: object, **__: object) -> None:
         raise StorageUnavailable("views are gone")
 
-    monkeypatch.setattr(local.service.views, "select", unusable)
+    monkeypatch.setattr(local.service.views, "read", unusable)
     assert local.deliver(bare("1")).json()["outcome"] == "recorded"
     for path in ("/orders", "/orders/1", "/orders/1/history", "/payments"):
         response = local.get(path)

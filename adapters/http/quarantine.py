@@ -1,0 +1,125 @@
+"""/quarantine: what was set aside, taken in again or discarded."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from adapters.access.roles import Caller, Role
+from adapters.delivery_views import (
+    DeliveryPage,
+    SetAside,
+    Settled,
+    delivery_page,
+    set_aside_view,
+    settled,
+)
+from adapters.group_commit import GroupCommit, Overloaded
+from adapters.http.access import Door, store_of_list
+from adapters.http.api import Limit, Text, plain
+from adapters.http.deliveries import ERRORS, After, DeliveryId, WithBody, find
+from adapters.http.problems import RETRY_AFTER_SECONDS
+from adapters.ledger import Delivery
+from adapters.quarantine import SET_ASIDE, CannotSettle, NoSuchDelivery, Quarantine
+from adapters.service import Service
+
+
+class Discarding(BaseModel):
+    """Why a delivery says nothing; it is kept with the decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(plain)]
+
+
+def quarantine_router(
+    service: Service, quarantine: Quarantine, queue: GroupCommit, door: Door
+) -> APIRouter:
+    """The routes of the quarantine: auditors look, operators settle; each in his own store."""
+    router = APIRouter(tags=["quarantine"], responses={status: {} for status in ERRORS})
+    _add_reading(router, service, door.require(Role.AUDITOR))
+    operator = door.require(Role.OPERATOR)
+    settling = asyncio.Lock()  # who settles what is settled just now is told so
+
+    @router.post("/quarantine/{delivery_id}/replay", responses={404: {}, 409: {}})
+    async def replay(caller: Annotated[Caller, operator], delivery_id: DeliveryId) -> Settled:
+        """Take a delivery in again, by the very same translation and decision.
+
+        It was set aside, or it was recorded with a status word that is known by now. Where it
+        cannot be read this time either, it stays set aside, and the answer says why. What was taken
+        in or discarded already is 409.
+        """
+        make = partial(quarantine.replay, delivery_id)
+        return await settle(caller, "quarantine replay", delivery_id, make)
+
+    @router.post("/quarantine/{delivery_id}/discard", responses={404: {}, 409: {}})
+    async def discard(
+        caller: Annotated[Caller, operator], delivery_id: DeliveryId, told: Discarding
+    ) -> Settled:
+        """Decide that a delivery that was set aside says nothing. It is kept all the same."""
+        make = partial(quarantine.discard, delivery_id, told.reason)
+        return await settle(caller, "quarantine discard", delivery_id, make, told.reason)
+
+    async def settle(
+        caller: Caller,
+        action: str,
+        delivery_id: int,
+        make: Callable[[], Delivery],
+        reason: str | None = None,
+    ) -> Settled:
+        await find(service, caller, delivery_id, with_body=False)
+        try:
+            async with settling:
+                receipt = await queue.submit(await run_in_threadpool(make))
+        except (NoSuchDelivery, CannotSettle) as error:
+            status = 404 if isinstance(error, NoSuchDelivery) else 409
+            raise HTTPException(status, str(error)) from None
+        except Overloaded:
+            detail = "too many deliveries at once; try again"
+            raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS}) from None
+        await run_in_threadpool(quarantine.log, caller, action, delivery_id, receipt, reason)
+        return settled(delivery_id, receipt)
+
+    return router
+
+
+def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
+    log = service.ledger.event_log
+
+    @router.get("/quarantine")
+    async def list_quarantine(
+        caller: Annotated[Caller, auditor],
+        provider: Text | None = None,
+        store: Text | None = None,
+        settled_too: bool = False,
+        after: After = None,
+        limit: Limit = 100,
+    ) -> DeliveryPage:
+        """What is set aside, newest first: neither taken in since, nor discarded.
+
+        With `settled_too` also what was settled, and the replays that failed.
+        """
+        wanted = replace(service.of_store(store_of_list(caller, store)), provider=provider)
+        if settled_too:
+            rows = await run_in_threadpool(log.deliveries, SET_ASIDE, after, limit + 1, wanted)
+        else:
+            rows = await run_in_threadpool(log.set_aside, after, limit + 1, wanted)
+        return delivery_page(rows, limit)
+
+    @router.get("/quarantine/{delivery_id}", responses={404: {}})
+    async def show_quarantine(
+        caller: Annotated[Caller, auditor], delivery_id: DeliveryId, body: WithBody = False
+    ) -> SetAside:
+        """A delivery that was set aside, why, and what settled it. Its body is for operators, and
+        that it was read is logged."""
+        row, kept = await find(service, caller, delivery_id, body)
+        if row.outcome not in SET_ASIDE:
+            raise HTTPException(404, f"delivery {delivery_id} was not set aside: {row.outcome}")
+        by = await run_in_threadpool(log.settled_by, delivery_id)
+        return set_aside_view(row, kept, by)

@@ -1,0 +1,233 @@
+"""What was set aside: taken in again once it can be read, or discarded by a person's decision.
+
+A replay goes through the same translation and decision as the webhook did. That it was authentic
+was found out when it came: the first verdict and its key id count, and its time of receipt stays.
+Whatever is done is a row of the delivery log, and then a line of the operators' log: where the
+process dies between the two, the row tells what was done, and not by whom.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from eventsourcing.persistence import MapperDeserialisationError
+
+from adapters.access.roles import Caller
+from adapters.intake import delivery_of
+from adapters.ledger import Delivery, OrderLedger, Receipt
+from adapters.providers import Provider, replayed
+from adapters.storage.access import Operation, OperatorLog
+from adapters.storage.deliveries import DeliveryFilter
+from adapters.storage.log import DeliveryRow
+from domain.log import stream_of
+from domain.order import PaymentReceived
+from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
+
+SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
+PAGE = 1000
+BATCH_COUNT = 100
+BATCH_BYTES = 8 * 1024 * 1024
+
+
+class NoSuchDelivery(LookupError):
+    """The delivery log has no such row."""
+
+
+class CannotSettle(Exception):
+    """The delivery cannot be taken in again or discarded; the message says why."""
+
+
+class Replayed(NamedTuple):
+    """What became of a replay: of which delivery, and its receipt, or why it was not tried."""
+
+    delivery_id: int
+    receipt: Receipt | None
+    problem: str | None = None
+
+
+class Quarantine:
+    """What can be done with a delivery that was set aside. Every method blocks.
+
+    `replay` and `discard` make the delivery that the ledger's writer has to record; whoever has the
+    receipt calls `log`. Beside a running service `replay_many` does it all.
+    """
+
+    def __init__(
+        self, ledger: OrderLedger, providers: Mapping[str, Provider], operators: OperatorLog
+    ) -> None:
+        self._ledger = ledger
+        self._providers = providers
+        self._operators = operators
+
+    def replay(self, delivery_id: int) -> Delivery:
+        """What takes a delivery in again: one that was set aside, or recorded with a word that was
+        not known. Raises `NoSuchDelivery` and `CannotSettle`."""
+        row, body, context = self._kept(delivery_id)
+        provider = self._providers.get(row.provider)
+        if provider is None:
+            raise CannotSettle(
+                f"the provider {row.provider} is not configured any more, so nobody can read its "
+                "delivery: configure it again"
+            )
+        was_set_aside = row.outcome in SET_ASIDE
+        if was_set_aside:
+            self._require_open(row)
+        request = replayed(body, context, row.received_at)
+        delivery = delivery_of(provider, request, row.key_id, Origin.REPLAY, delivery_id)
+        if not was_set_aside:
+            self._require_news(row, delivery)
+        return delivery
+
+    def discard(self, delivery_id: int, reason: str) -> Delivery:
+        """What settles a delivery that was set aside: a decision that it says nothing.
+
+        Raises `NoSuchDelivery` and `CannotSettle`.
+        """
+        row, body, _ = self._kept(delivery_id)
+        if row.outcome not in SET_ASIDE:
+            raise CannotSettle(
+                f"delivery {delivery_id} is {row.outcome}: only what was set aside is discarded"
+            )
+        self._require_open(row)
+        return Delivery(
+            row.provider,
+            row.received_at,
+            body,
+            row.body_sha256,
+            outcome=Outcome.DISCARDED,
+            reason=reason,
+            key_id=row.key_id,
+            origin=Origin.REPLAY,
+            replay_of=delivery_id,
+        )
+
+    def log(
+        self, caller: Caller, action: str, delivery_id: int, receipt: Receipt, reason: str | None
+    ) -> None:
+        """Tell the operators' log what was done. Raises `StorageUnavailable`."""
+        self._operators.append(_operation(caller, action, delivery_id, receipt, reason))
+
+    def open_ids(self, wanted: DeliveryFilter) -> list[int]:
+        """The deliveries that are set aside, the oldest first, as their news happened."""
+        return [row.id for row in self._open(wanted)][::-1]
+
+    def replay_many(
+        self, caller: Caller, ids: Sequence[int], reason: str | None = None
+    ) -> Iterator[Replayed]:
+        """Take several in again, in batches of bounded size, in the order that is given.
+
+        Raises `StorageUnavailable`; what was told of before that is done.
+        """
+        for start in range(0, len(ids), BATCH_COUNT):
+            yield from self._replay_some(caller, ids[start : start + BATCH_COUNT], reason)
+
+    def _replay_some(
+        self, caller: Caller, ids: Sequence[int], reason: str | None
+    ) -> Iterator[Replayed]:
+        batch: list[tuple[int, Delivery]] = []
+        for delivery_id in ids:
+            try:
+                batch.append((delivery_id, self.replay(delivery_id)))
+            except (NoSuchDelivery, CannotSettle) as error:
+                yield Replayed(delivery_id, None, str(error))
+            if sum(len(delivery.body) for _, delivery in batch) > BATCH_BYTES:
+                yield from self._record(caller, batch, reason)
+                batch = []
+        yield from self._record(caller, batch, reason)
+
+    def _record(
+        self, caller: Caller, batch: Sequence[tuple[int, Delivery]], reason: str | None
+    ) -> list[Replayed]:
+        if not batch:
+            return []
+        receipts = self._ledger.record([delivery for _, delivery in batch])
+        done = [
+            Replayed(delivery_id, receipt)
+            for (delivery_id, _), receipt in zip(batch, receipts, strict=True)
+        ]
+        self._operators.append(
+            *(
+                _operation(caller, "quarantine replay", one.delivery_id, receipt, reason)
+                for one, receipt in zip(done, receipts, strict=True)
+            )
+        )
+        return done
+
+    def _open(self, wanted: DeliveryFilter) -> Iterator[DeliveryRow]:
+        before: int | None = None
+        while True:
+            rows = self._ledger.event_log.set_aside(before, PAGE, wanted)
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            before = rows[-1].id
+
+    def _kept(self, delivery_id: int) -> tuple[DeliveryRow, bytes, str | None]:
+        """A delivery, with the body and the context that it or the one it replays was kept with."""
+        found = self._ledger.event_log.delivery(delivery_id)
+        if found is None:
+            raise NoSuchDelivery(f"there is no delivery {delivery_id}")
+        row, body = found
+        kept = row
+        while body is None and kept.replay_of is not None:
+            found = self._ledger.event_log.delivery(kept.replay_of)
+            assert found is not None, "a replay names a delivery that is there"
+            kept, body = found
+        if body is None:
+            raise CannotSettle(
+                f"delivery {delivery_id} is a {row.outcome} whose bytes are with an earlier "
+                "delivery: replay that one"
+            )
+        return row, body, kept.context
+
+    def _require_open(self, row: DeliveryRow) -> None:
+        if row.replay_of is not None:
+            raise CannotSettle(
+                f"delivery {row.id} is a replay of delivery {row.replay_of}: name that one"
+            )
+        settled = self._ledger.event_log.settled_by(row.id)
+        if settled is not None:
+            done = "discarded" if settled.outcome is Outcome.DISCARDED else "taken in"
+            raise CannotSettle(
+                f"delivery {row.id} was {done} already, as delivery {settled.id}, which is "
+                f"{settled.outcome}"
+            )
+
+    def _require_news(self, row: DeliveryRow, delivery: Delivery) -> None:
+        """Refuse to replay what was recorded, unless a word is known by now that was not then."""
+        unknown = [notice for notice in delivery.notices if self._was_unknown(notice)]
+        if not unknown:
+            raise CannotSettle(
+                f"delivery {row.id} is {row.outcome}, and no word of it is unrecognized: there is "
+                "nothing to replay"
+            )
+        if all(notice.status is PaymentStatus.UNRECOGNIZED for notice in unknown):
+            raise CannotSettle(
+                f"the status word of delivery {row.id} is still not known: add it to the "
+                "provider's words first"
+            )
+
+    def _was_unknown(self, notice: PaymentNotice) -> bool:
+        """Whether these bytes stand on their order with a word that was not known."""
+        try:
+            history = self._ledger.history(stream_of(notice.store, notice.order_id))
+        except MapperDeserialisationError:
+            raise CannotSettle("the history of its order is damaged") from None
+        told = [
+            recorded.event.status
+            for recorded in history
+            if isinstance(recorded.event, PaymentReceived)
+            and recorded.event.provider == notice.provider
+            and recorded.event.body_sha256 == notice.body_sha256
+        ]
+        return bool(told) and told[-1] is PaymentStatus.UNRECOGNIZED
+
+
+def _operation(
+    caller: Caller, action: str, delivery_id: int, receipt: Receipt, reason: str | None
+) -> Operation:
+    outcome = receipt.outcome.value
+    if receipt.position is not None:
+        outcome += f" at {receipt.position}"
+    elif receipt.reason is not None and receipt.outcome is not Outcome.DISCARDED:
+        outcome += f": {receipt.reason}"
+    return Operation(caller.who, caller.origin, action, f"delivery {delivery_id}", reason, outcome)

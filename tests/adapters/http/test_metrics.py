@@ -1,0 +1,87 @@
+"""GET /metrics: what Prometheus sees of a service, and what it never sees."""
+
+import sqlite3
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from adapters.tally import Histogram
+from projections.order_status import ORDER_STATUS
+from tests.adapters.http.local import API_TOKEN, TOKENS, LocalService
+
+Samples = dict[str, dict[tuple[str, ...], float]]
+
+
+def samples(local: LocalService) -> Samples:
+    """Every sample by its name, and by its labels in the order of their names, but the process."""
+    response = local.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    found: Samples = {}
+    for family in text_string_to_metric_families(response.text):
+        for sample in family.samples:
+            labels = [v for k, v in sample.labels.items() if k != "process"]
+            found.setdefault(sample.name, {})[tuple(labels)] = sample.value
+    return found
+
+
+def test_deliveries_are_counted_by_provider_and_outcome(local: LocalService) -> None:
+    local.tell("1", "PAID")
+    local.tell("1", "PAID")
+    local.tell("2", "PENDING")
+    local.deliver(b"no JSON", "sevi-uganda")
+    found = samples(local)
+    assert found["order_ledger_deliveries_total"] == {
+        ("recorded", "sevi"): 2,
+        ("duplicate", "sevi"): 1,
+        ("quarantined", "sevi-uganda"): 1,
+    }
+    assert found["order_ledger_ack_seconds_count"][()] == 4
+    assert 0 < found["order_ledger_ack_seconds_sum"][()] < 60
+    assert found["order_ledger_batch_deliveries_sum"][()] == 4
+    assert found["order_ledger_queue_deliveries"][()] == 0
+    assert found["order_ledger_quarantine_deliveries"][()] == 1
+
+
+def test_refusals_are_counted_and_name_no_provider_that_is_not_there(local: LocalService) -> None:
+    local.run(local.post(b"{}", headers={"Authorization": "wrong"}))
+    local.run(local.post(b"{}", "nobody-knows-it", headers={}))
+    assert samples(local)["order_ledger_refusals_total"] == {("sevi", "401"): 1, ("", "404"): 1}
+
+
+def test_read_models_tell_their_lag_and_their_drift(local: LocalService) -> None:
+    local.tell("1", "PAID")
+    local.settle()
+    found = samples(local)
+    each = {("order_status",): 0, ("audit_history",): 0}
+    assert found["order_ledger_projection_lag_events"] == each
+    assert found["order_ledger_projection_parked"] == each
+    assert found["order_ledger_projection_rebuild_due"] == each
+    assert found["order_ledger_storage_up"][()] == 1
+    path = local.service.settings.database_path
+    assert path is not None
+    views = sqlite3.connect(path.with_name("ledger-views.db"))
+    views.execute("UPDATE order_status__g1 SET status = 'PAYMENT_FAILED'")
+    views.commit()
+    views.close()
+    local.service.watch.check(ORDER_STATUS)
+    drifting = samples(local)["order_ledger_projection_drifting_orders"]
+    assert drifting[("order_status",)] == 1
+
+
+def test_silent_providers_are_named(local: LocalService) -> None:
+    silent = samples(local)["order_ledger_provider_silent"]
+    assert silent == {("sevi",): 0, ("sevi-uganda",): 0, ("second",): 0}
+
+
+def test_no_order_no_person_and_no_secret_is_in_the_figures(local: LocalService) -> None:
+    local.tell("an-order-of-amina", "PAID", customer={"name": "Amina"})
+    text = local.get("/metrics").text
+    for word in ("amina", "Amina", API_TOKEN, *TOKENS.values()):
+        assert word not in text
+
+
+def test_a_bound_belongs_to_its_bucket_and_what_is_beyond_all_to_the_last() -> None:
+    histogram = Histogram((1, 2))
+    for value in (0.5, 1, 2, 3):
+        histogram.note(value)
+    assert (histogram.counts, histogram.sum) == ([2, 1, 1], 6.5)

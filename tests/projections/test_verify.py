@@ -1,0 +1,184 @@
+"""Orders are folded again, and each live row that is not what comes out is named and repaired."""
+
+import json
+from time import monotonic, sleep
+
+import pytest
+
+from adapters.storage.rebuilds import Refused
+from adapters.storage.views import Views
+from adapters.verifying import Verifier
+from adapters.watching import Watch
+from domain.log import Position
+from projections.audit_history import AUDIT_HISTORY
+from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES
+from projections.runner import Followed
+from tests.notices import delivery, notice
+from tests.projections.conftest import Models
+from tests.projections.folds import BUGGY
+
+TAKE_OVER_SECONDS = 10
+
+
+def _tamper(models: Models, *statements: str) -> None:
+    with models.storage.views.transaction(commit=True) as c:
+        for statement in statements:
+            c.execute(statement)
+
+
+def _all(models: Models) -> Verifier:
+    return Verifier(models.storage, ORDER_STATUS)
+
+
+def test_rows_that_the_events_make_are_not_named(models: Models) -> None:
+    models.record(5)
+    models.follow(ORDER_STATUS, AUDIT_HISTORY)
+    for projection in (ORDER_STATUS, AUDIT_HISTORY):
+        verifier = Verifier(models.storage, projection)
+        (streams,) = verifier.orders(None)
+        assert streams == [f"default/000{n}" for n in range(5)]
+        assert verifier.check(streams) == []
+        assert [stray for strays in verifier.strays() for stray in strays] == []
+
+
+def test_a_row_that_differs_is_named_with_the_last_event_up_to_which_it_agrees(
+    models: Models,
+) -> None:
+    models.record(2)
+    models.follow(ORDER_STATUS)
+    stale = models.storage.views.select(ORDERS, "WHERE order_id = '0001'")[0]
+    models.ledger.record([delivery(notice(order_id="0001"))])
+    models.follow(ORDER_STATUS)
+    _tamper(
+        models,
+        f"UPDATE order_status__g1 SET version = {stale.version}, idx = {stale.idx}, "
+        "updated_at = (SELECT delivered_at FROM order_status__g1 WHERE order_id = '0001') "
+        "WHERE order_id = '0001'",
+        "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '0000'",
+    )
+    lost, missed = sorted(
+        _all(models).check(["default/0000", "default/0001"]), key=lambda d: d.order_id or ""
+    )
+    assert (lost.table, lost.kind, lost.columns) == (
+        "order_status",
+        "changed",
+        {"status": ("LOST", "DELIVERED")},
+    )
+    assert lost.agrees_upto is None
+    assert set(missed.columns) >= {"version", "idx"}
+    assert missed.agrees_upto == "0-4", "as it was before the last event"
+
+
+def test_rows_that_are_missing_or_too_many_are_named(models: Models) -> None:
+    models.record(2)
+    models.follow(ORDER_STATUS)
+    _tamper(
+        models,
+        "DELETE FROM order_status__g1 WHERE order_id = '0000'",
+        "INSERT INTO order_references__g1 VALUES ('default', 'X', '0001')",
+        "INSERT INTO order_references__g1 VALUES ('default', 'X', 'nobody')",
+    )
+    found = _all(models).check(["default/0000", "default/0001"])
+    assert {(d.table, d.kind, d.order_id) for d in found} == {
+        ("order_status", "gone", "0000"),
+        ("order_references", "added", "0001"),
+    }
+    (strays,) = [s for s in _all(models).strays() if s]
+    assert strays == ["default/nobody"]
+    (stray,) = _all(models).check(strays)
+    assert (stray.kind, stray.key["reference"]) == ("added", "X")
+
+
+def test_one_order_is_repaired_and_a_running_fold_goes_on_from_the_new_row(
+    models: Models,
+) -> None:
+    models.record(5)
+    models.follow(BUGGY)
+    verifier = _all(models)
+    assert len(verifier.repair("default/0003", is_dry_run=True)) == 1
+    assert len(verifier.repair("default/0003", is_dry_run=False)) == 1
+    assert verifier.repair("default/0003", is_dry_run=False) == []
+    (row,) = models.storage.views.select(ORDERS, "WHERE order_id = '0003'")
+    assert row.status == "DELIVERED"
+    assert len(models.storage.views.select(REFERENCES, "WHERE order_id = '0003'")) == 1
+    (followed,) = models.storage.views.followed((BUGGY,))
+    assert followed.repairs == 1, "whoever remembers rows has to forget them"
+
+
+def test_a_sample_takes_a_part_of_the_orders(models: Models) -> None:
+    models.record(300)
+    taken = [s for streams in _all(models).orders(0.2, seed=1) for s in streams]
+    assert 30 < len(taken) < 90
+    assert len(set(taken)) == len(taken)
+
+
+def test_the_watch_finds_drift_keeps_it_and_forgets_it_after_the_repair(models: Models) -> None:
+    models.record(3)
+    models.follow(ORDER_STATUS)
+    watch = Watch(models.storage, (ORDER_STATUS,))
+    watch.check(ORDER_STATUS)
+    assert models.storage.views.watched("order_status").drift == {}
+    _tamper(models, "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '0001'")
+    watch.check(ORDER_STATUS)
+    watched = models.storage.views.watched("order_status")
+    assert (watched.checked, list(watched.drift)) == (6, ["default/0001"])
+    assert json.loads(watched.drift["default/0001"])["columns"] == {"status": ["LOST", "DELIVERED"]}
+    _all(models).repair("default/0001", is_dry_run=False)
+    watch.check(ORDER_STATUS)
+    assert models.storage.views.watched("order_status").drift == {}
+
+
+def test_an_order_of_another_version_is_not_repaired_alone(models: Models) -> None:
+    models.record(1)
+    models.follow(ORDER_STATUS)
+    _tamper(models, "UPDATE generations SET version = 7 WHERE projection = 'order_status'")
+    with pytest.raises(Refused, match="live in version 7"):
+        _all(models).repair("default/0000", is_dry_run=False)
+
+
+def test_of_two_services_one_leads_and_the_other_takes_over(models: Models) -> None:
+    first, second = models.storage.views, models.another().views
+    assert first.leads("order_status")
+    assert first.leads("order_status"), "it goes on leading"
+    assert not second.leads("order_status")
+    assert second.leads("audit_history"), "each projection has a leader of its own"
+    models.opened.pop()
+    second.close()
+    third = models.another().views
+    assert _leads_soon(third, "audit_history")
+    assert not third.leads("order_status")
+    first.close()
+    assert _leads_soon(third, "order_status")
+
+
+def _leads_soon(views: Views, projection: str) -> bool:
+    """Whether it comes to lead: a server takes a lock back a moment after its holder has gone."""
+    deadline = monotonic() + TAKE_OVER_SECONDS
+    while not views.leads(projection):
+        if monotonic() > deadline:
+            return False
+        sleep(0.05)
+    return True
+
+
+def test_a_column_that_the_live_generation_does_not_have_is_null(models: Models) -> None:
+    models.record(1)
+    models.follow(ORDER_STATUS)
+    _tamper(
+        models,
+        "UPDATE generations SET columns = replace(columns, '\"review\", ', '') "
+        "WHERE projection = 'order_status'",
+        "UPDATE order_status__g1 SET review = 'hidden'",
+    )
+    (row,) = models.storage.views.select(ORDERS, "WHERE review IS NULL")
+    assert (row.order_id, row.review) == ("0000", None)
+
+
+def test_a_fold_that_is_no_more_the_follower_writes_nothing(models: Models) -> None:
+    models.record(1)
+    models.follow(BUGGY)
+    models.follow(ORDER_STATUS)
+    assert models.storage.views.followed((BUGGY,)) == []
+    assert models.storage.views.followed((ORDER_STATUS,)) == [
+        Followed(ORDER_STATUS, 1, Position(0, 2))
+    ]
