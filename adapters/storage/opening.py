@@ -7,10 +7,12 @@ from pathlib import Path
 from eventsourcing.persistence import OperationalError
 
 from adapters.storage.access import AccessTables
+from adapters.storage.effects import EffectTables
 from adapters.storage.events import Events
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
+from adapters.storage.sqlite_effects import SQLiteEffects
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -23,16 +25,18 @@ from projections.model import Projection
 @dataclass(frozen=True)
 class Storage:
     """An open log, how projections read it, the read models with what is known of who calls, and
-    the tables of tokens and operations beside the log."""
+    beside the log the tables of tokens and operations and those of the outbox."""
 
     log: EventLog
     events: Events
     views: Views
     access: AccessTables
     traffic: TrafficTables
+    effects: EffectTables
 
     def close(self) -> None:
-        """Close all; the access tables share the log's connections."""
+        """Close all; the tables beside the log share its connections."""
+        self.effects.close()
         self.views.close()
         self.log.close()
 
@@ -65,8 +69,11 @@ def _open_sqlite(path: Path) -> Storage:
     log.create_table()
     access = SQLiteAccess(datastore)
     access.create()
+    effects = SQLiteEffects(datastore)
+    effects.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
-    return Storage(log, SQLiteEvents(datastore), views, access, TrafficTables(views))
+    traffic = TrafficTables(views)
+    return Storage(log, SQLiteEvents(datastore), views, access, traffic, effects)
 
 
 def _views_path(path: Path) -> Path:
@@ -78,6 +85,7 @@ def _open_postgres(url: str) -> Storage:
     from adapters.storage import postgres_schema
     from adapters.storage.postgres import Database
     from adapters.storage.postgres_access import PostgresAccess
+    from adapters.storage.postgres_effects import PostgresEffects
     from adapters.storage.postgres_events import PostgresEvents
     from adapters.storage.postgres_log import PostgresLog
     from adapters.storage.postgres_views import PostgresViews
@@ -92,4 +100,5 @@ def _open_postgres(url: str) -> Storage:
         views,
         PostgresAccess(database),
         TrafficTables(views),
+        PostgresEffects(database),
     )
