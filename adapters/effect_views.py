@@ -5,7 +5,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from adapters.storage.effects import EffectFilter, EffectRow, EffectStore, State
+from adapters.effects.state import State
+from adapters.storage.effects import EffectFilter, EffectRow, EffectStore
 from adapters.storage.log import PARTITION
 from domain.log import Position
 

@@ -14,6 +14,7 @@ import typer
 from adapters.cli import (
     database,
     deliveries,
+    effects,
     operators,
     orders,
     payments,
@@ -120,6 +121,7 @@ app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(providers.app, name="providers")
+app.add_typer(effects.app, name="effects")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(operators.app, name="operators")
 

@@ -10,10 +10,11 @@ from threading import Event, Thread
 from adapters.effects.base import Answer, Effect, Sender, Verdict
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.outbox import Outbox, position_of
+from adapters.effects.state import State
 from adapters.ledger import OrderLedger
 from adapters.logs import discreetly
 from adapters.queries import order_after
-from adapters.storage.effects import Attempt, EffectRow, EffectStore, State, TargetRow
+from adapters.storage.effects import Attempt, EffectRow, EffectStore, TargetRow
 from domain.log import stream_of
 
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up may not reach us

@@ -7,9 +7,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from adapters.access.roles import Caller, Role
 from adapters.effect_views import EffectPage, effect_page
+from adapters.effects.state import State
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import Limit, Text
-from adapters.storage.effects import EffectFilter, EffectStore, State
+from adapters.storage.effects import EffectFilter, EffectStore
 
 NUMBER_MAX = 2**63 - 1  # that a database can hold
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple
 
+from adapters.effects.state import State
 from adapters.storage.access import Operation, OperatorLog
 from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
@@ -18,16 +18,6 @@ COLUMNS = (
 # Only these are sent; a dead one is not, and holds back the later ones of its order all the same.
 SENDABLE = "('pending', 'failed')"
 OPEN = "('pending', 'failed', 'dead')"
-
-
-class State(StrEnum):
-    """How an effect stands."""
-
-    PENDING = "pending"  # not tried yet
-    FAILED = "failed"  # tried, and will be again
-    SENT = "sent"
-    DEAD = "dead"  # tried as often as may be; it waits for a person
-    SKIPPED = "skipped"  # a person decided that it is not to be sent
 
 
 class EffectRow(NamedTuple):

@@ -25,6 +25,7 @@ QUERIES = [
     "/refusals/kept",
     "/providers",
     "/metrics",
+    "/effects",
 ]
 
 
