@@ -30,6 +30,8 @@ from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
 from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
+from adapters.cli.reconcile import EXAMPLES as RECONCILE_EXAMPLES
+from adapters.cli.reconcile import reconcile
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
 from adapters.cli.send import send
 
@@ -113,6 +115,7 @@ def serve(
 app.command("demo", epilog=ending("demo"))(demo)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
+app.command("reconcile", epilog=RECONCILE_EXAMPLES)(reconcile)
 app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")

@@ -21,9 +21,9 @@ EFFECTS = UUID("5b0c8c1e-6f1f-5a55-9a3f-2f5c3c5f7f0d")  # the namespace of all e
 log = logging.getLogger("order_ledger.effects")
 
 
-def effect_id(ledger_id: str, stream: str, version: int, target: str) -> str:
+def effect_id(ledger_id: str, stream: str, version: int, event: str, target: str) -> str:
     """The id of an event's effect: whoever computes it again, anywhere, gets the same."""
-    return str(uuid5(EFFECTS, json.dumps([ledger_id, stream, version, target])))
+    return str(uuid5(EFFECTS, json.dumps([ledger_id, stream, version, event, target])))
 
 
 class Outbox:
@@ -84,7 +84,7 @@ class Outbox:
             news = cause if isinstance(cause, News) else None
             if not _is_history(before) and settings.wants(event, store, news):
                 version, name = event.originator_version, type(event).__name__
-                new_id = effect_id(self._name(), event.originator_id, version, target)
+                new_id = effect_id(self._name(), event.originator_id, version, name, target)
                 index = recorded.position.index
                 asked.append(NewEffect(new_id, store, order_id, version, index, name))
         return asked

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.effects import registry
 from adapters.effects.base import EffectKind
-from adapters.effects.command import make_command
+from adapters.effects.command import Command, CommandSettings, make_command
 from adapters.settings import ConfigurationError, load_settings
 from tests.adapters.effects.ledgers import SECRET, SHOP
 
@@ -106,13 +106,14 @@ def offers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return offer
 
 
-FAX = EffectKind(make_command, registry.COMMAND.settings)
+FAX = EffectKind(make_command, CommandSettings)
 
 
 def test_a_package_offers_a_kind(offers: Callable[[str], None]) -> None:
     offers(f"{__name__}:FAX")
     settings = load_settings(effects={"fax": {"kind": "fax", "command": ["fax"]}})
     assert registry.effect_kind_of("fax") is FAX
-    assert registry.make_sender("fax", settings.effects["fax"], {})
+    sender = registry.make_sender("fax", settings.effects["fax"], {})
+    assert isinstance(sender, Command)
     offers("adapters.effects.registry:KINDS")
     assert "is no adapters.effects.base.EffectKind" in problem(fax={"kind": "fax"})

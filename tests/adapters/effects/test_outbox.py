@@ -103,18 +103,19 @@ def test_a_new_target_begins_where_the_log_ends_or_where_it_is_told(
 
 def test_an_id_is_the_same_for_ever_and_no_other_effects(ledger: Ledger) -> None:
     # Written out once: were it computed in another way, shops could not know what they have.
-    assert effect_id("ledger-1", "default/a", 2, "shop") == ("69231dc3-a700-57ad-8960-001d53de4e88")
+    assert effect_id("ledger-1", "default/a", 2, "Delivered", "shop") == ("b420e519-067b-52ba-aa8f-ec27c0c23c1c")
     others = {
-        effect_id("ledger-2", "default/a", 2, "shop"),
-        effect_id("ledger-1", "default/a", 3, "shop"),
-        effect_id("ledger-1", "default/a", 2, "mail"),
-        effect_id("ledger-1", "default/b", 2, "shop"),
+        effect_id("ledger-2", "default/a", 2, "Delivered", "shop"),
+        effect_id("ledger-1", "default/a", 3, "Delivered", "shop"),
+        effect_id("ledger-1", "default/a", 2, "Delivered", "mail"),
+        effect_id("ledger-1", "default/b", 2, "Delivered", "shop"),
+        effect_id("ledger-1", "default/a", 2, "ReviewRequired", "shop"),
     }
-    assert len(others) == 4
+    assert len(others) == 5
     ledger.hears("a", "PAID")
     ledger.works()
     (row,) = ledger.rows
-    assert row.id == effect_id(ledger.store.ledger_id(), "default/a", 2, "shop")
+    assert row.id == effect_id(ledger.store.ledger_id(), "default/a", 2, "Delivered", "shop")
     assert UUID(row.id).version == 5
 
 
