@@ -35,6 +35,7 @@ from adapters.storage.urls import POSTGRES, SQLITE, is_sqlite, sqlite_path
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
+LISTS = ("PROVIDERS", "TOKENS", "SECRETS", "EFFECTS", "__ON", "__COMMAND")
 
 
 def _network(text: object) -> object:
@@ -200,10 +201,9 @@ def _no_json() -> list[str]:
     """The variables that should hold JSON and do not."""
     names = []
     for variable, value in os.environ.items():
-        listed = variable.endswith(("PROVIDERS", "TOKENS", "SECRETS"))
-        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (
-            variable.startswith(f"{PREFIX}PROVIDERS") and listed
-        ):
+        tables = variable.startswith((f"{PREFIX}PROVIDERS", f"{PREFIX}EFFECTS"))
+        listed = variable.endswith(LISTS)
+        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (tables and listed):
             try:
                 json.loads(value)
             except ValueError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
+from time import monotonic
 
 from adapters.effects.base import Answer, Effect, Sender, Verdict
 from adapters.effects.configuration import EffectSettings
@@ -176,6 +177,7 @@ class Dispatch:
 
     def __init__(self, workers: Mapping[str, Worker]) -> None:
         self._workers = workers
+        self._threads: list[Thread] = []
 
     def wake(self) -> None:
         """Say that there may be something to do."""
@@ -194,5 +196,6 @@ class Dispatch:
     def join(self) -> None:
         """Wait for the workers that were told to stop, but for none that hangs."""
         self.wake()
+        deadline = monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0.0, deadline - monotonic()))

@@ -36,6 +36,14 @@ def test_a_table_of_the_file_is_read(folder: Path) -> None:
     assert (table.kind, table.on, table.store, table.tries) == ("webhook", ("Delivered",), None, 20)
 
 
+def test_a_table_of_variables_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in (SHOP | {"on": '["Delivered"]'}).items():
+        monkeypatch.setenv(f"ORDER_LEDGER_EFFECTS__SHOP__{key.upper()}", value)
+    assert load_settings().effects["shop"].on == ("Delivered",)
+    monkeypatch.setenv("ORDER_LEDGER_EFFECTS__SHOP__ON", "Delivered")
+    assert problem() == ("ORDER_LEDGER_EFFECTS__SHOP__ON: write it as JSON, a list as '[\"...\"]'")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -103,7 +103,9 @@ def test_a_new_target_begins_where_the_log_ends_or_where_it_is_told(
 
 def test_an_id_is_the_same_for_ever_and_no_other_effects(ledger: Ledger) -> None:
     # Written out once: were it computed in another way, shops could not know what they have.
-    assert effect_id("ledger-1", "default/a", 2, "Delivered", "shop") == ("b420e519-067b-52ba-aa8f-ec27c0c23c1c")
+    assert effect_id("ledger-1", "default/a", 2, "Delivered", "shop") == (
+        "b420e519-067b-52ba-aa8f-ec27c0c23c1c"
+    )
     others = {
         effect_id("ledger-2", "default/a", 2, "Delivered", "shop"),
         effect_id("ledger-1", "default/a", 3, "Delivered", "shop"),
