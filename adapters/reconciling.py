@@ -10,24 +10,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from time import sleep
 from typing import NamedTuple
 
 import msgspec
 
 from adapters.exported import Exported
+from adapters.importing import record_patiently
 from adapters.intake import delivery_of
 from adapters.ledger import Delivery, OrderLedger, Receipt
 from adapters.providers import Provider, Request
 from adapters.sevi_api import SeviApi
-from adapters.storage.log import Clock, VersionConflict, utc_now
+from adapters.storage.log import Clock, utc_now
 from domain.log import stream_of
 from domain.money import amount_text
 from domain.order import News, Order, OrderStatus, project
 from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
 
-TRIES = 10
-PAUSE_SECONDS = 0.1
 S = PaymentStatus
 # What a statement may say of money and the ledger must have heard.
 MONEY_MOVED = frozenset({S.PAID, S.REFUNDED, S.PARTIALLY_REFUNDED, S.DISPUTED})
@@ -95,7 +93,7 @@ class Reconciliation:
             self.tally.update(finding.sort for finding in found)
             bad = [f for f in found if f.sort not in (Sort.AGREES, Sort.IGNORED)]
             if bad and self._apply and delivery.notices:
-                receipt = self._record(delivery)
+                (receipt,) = record_patiently(self._ledger, [delivery])
                 bad = [self._applied(finding, receipt) for finding in bad]
             yield from bad
 
@@ -140,14 +138,6 @@ class Reconciliation:
     def _order(self, notice: PaymentNotice) -> Order | None:
         stream = stream_of(notice.store, notice.order_id)
         return project(None, (recorded.event for recorded in self._ledger.history(stream)))
-
-    def _record(self, delivery: Delivery) -> Receipt:
-        for _ in range(TRIES - 1):
-            try:
-                return self._ledger.record([delivery])[0]
-            except VersionConflict:  # a running server is busy with the same order
-                sleep(PAUSE_SECONDS)
-        return self._ledger.record([delivery])[0]
 
 
 def _differences(notice: PaymentNotice, news: list[News]) -> Iterator[Difference]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.access.roles import user_of_this_process
+from adapters.cli.importing import configured_provider
 from adapters.cli.opening import opened
 from adapters.cli.options import AsJson, ending, instant, name
 from adapters.cli.output import Failed, money, print_blank, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from adapters.exported import Exported
-    from adapters.providers import Provider
     from adapters.reconcile_views import FindingView, ReconciliationView, Report
     from adapters.service import Service
     from adapters.settings import Settings
@@ -68,24 +68,19 @@ def reconcile(
     """
     named = provider if provider is not None else statement
     with opened() as service:
-        from adapters.exported import UnusableExport
         from adapters.reconcile_views import Report
         from adapters.reconciling import Reconciliation
-        from adapters.sevi_api import SeviRefused
 
-        sender = _provider(service.settings, named, "--provider" if provider else "PROVIDER|FILE")
+        hint = "--provider" if provider else "PROVIDER|FILE"
+        advice = "; a file wants --provider"
+        sender = configured_provider(service.settings, named, hint, advice)
         work, report = Reconciliation(service.ledger, sender, apply=apply), Report()
         shown = statement if provider is None else f"{provider} from {Path(statement).name}"
         with (
             _entries(service.settings, statement, provider, since) as entries,
             _logged(service, shown, reason, report, apply=apply),
         ):
-            try:
-                report.take(work.findings(entries))
-            except UnusableExport as error:
-                raise Failed(f"{statement}: {error}") from None
-            except SeviRefused as refused:
-                raise Failed(f"Sevi's list cannot be read: {refused}") from None
+            report.take(work.findings(entries))
         view = report.view(named, dict(work.tally), applied=apply)
     if as_json:
         print_json(view)
@@ -94,26 +89,12 @@ def reconcile(
     raise typer.Exit(EXIT_DIFFERS if view.unsettled else 0)
 
 
-def _provider(settings: "Settings", named: str, hint: str) -> "Provider":
-    from adapters.providers import Secret, make_provider
-    from adapters.service import webhook_credentials
-
-    table = settings.providers.get(named)
-    if table is None:
-        known = ", ".join(settings.providers)
-        raise typer.BadParameter(
-            f"configured are: {known}; a file wants --provider", param_hint=hint
-        )
-    live = webhook_credentials(settings, named).tokens
-    return make_provider(named, table, [Secret("live", secret) for secret in live])
-
-
 @contextmanager
 def _entries(
     settings: "Settings", statement: str, provider: str | None, since: datetime | None
 ) -> Iterator["Iterator[Exported]"]:
     """The entries of the statement, be it a file or Sevi's list."""
-    from adapters.exported import csv_rows, json_lines
+    from adapters.exported import UnusableExport, csv_rows, json_lines
 
     if provider is None:
         with _listed(settings, statement, since) as entries:
@@ -128,7 +109,10 @@ def _entries(
         )
     read = csv_rows if suffix == ".csv" else json_lines
     with Path(statement).open("rb") as file:
-        yield read(file, settings.body_bytes_max)
+        try:
+            yield read(file, settings.body_bytes_max)
+        except UnusableExport as error:
+            raise Failed(f"{statement}: {error}") from None
 
 
 @contextmanager
@@ -137,7 +121,7 @@ def _listed(
 ) -> Iterator["Iterator[Exported]"]:
     from adapters.providers.sevi import SeviSettings
     from adapters.reconciling import sevi_statement
-    from adapters.sevi_api import SeviApi
+    from adapters.sevi_api import SeviApi, SeviRefused
 
     table = settings.providers[named]
     if not isinstance(table, SeviSettings):
@@ -151,7 +135,10 @@ def _listed(
     if since is None:
         raise typer.BadParameter("say from when on", param_hint="--since")
     with SeviApi(table) as api:
-        yield sevi_statement(api, since)
+        try:
+            yield sevi_statement(api, since)
+        except SeviRefused as refused:
+            raise Failed(f"Sevi's list cannot be read: {refused}") from None
 
 
 @contextmanager
