@@ -12,6 +12,7 @@ from adapters.access import doorkeeper
 from adapters.access.roles import Role
 from tests.adapters.http.local import LocalService, pages, problem
 from tests.adapters.http.test_access import Holder
+from tests.adapters.http.test_metrics import samples
 
 WAIT_SECONDS = 30.0
 
@@ -87,6 +88,16 @@ def test_a_token_of_one_store_sees_that_stores_alone(
     assert told(uganda.json("/effects?store=default")) == []
     effects = uganda.json("/orders/1/history")["effects"]
     assert [effect["state"] for effect in effects] == ["dead"]
+
+
+def test_what_is_not_done_is_counted_for_prometheus(local: LocalService) -> None:
+    found = samples(local)
+    assert found["order_ledger_effects"] == {
+        ("pending", "shop"): 0,
+        ("failed", "shop"): 0,
+        ("dead", "shop"): 1,
+    }
+    assert found["order_ledger_effect_target_held"] == {("shop",): 0}
 
 
 def test_the_history_of_an_order_has_what_followed_from_it(local: LocalService) -> None:
