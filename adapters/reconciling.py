@@ -23,7 +23,7 @@ from adapters.sevi_api import SeviApi
 from adapters.storage.log import Clock, utc_now
 from domain.log import stream_of
 from domain.money import amount_text
-from domain.order import News, Order, OrderStatus, project
+from domain.order import News, OrderStatus, project
 from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
 
 S = PaymentStatus
@@ -52,7 +52,8 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An entry that does not agree. `reason` says why it is missing or unreadable.
+    """An entry that does not agree. `reason` says why it is missing or unreadable, `stream` is the
+    order that it is about, in the ledger.
 
     What was brought in has the outcome of its delivery and the status that its order has by now;
     `is_settled` says whether the ledger and the statement agree by now.
@@ -61,6 +62,7 @@ class Finding:
     sort: Sort
     line: int
     notice: PaymentNotice | None = None
+    stream: str | None = None
     differences: tuple[Difference, ...] = ()
     reason: str | None = None
     outcome: Outcome | None = None
@@ -92,7 +94,7 @@ class Reconciliation:
             found = self._judge(entry, delivery)
             self.tally.update(finding.sort for finding in found)
             bad = [f for f in found if f.sort not in (Sort.AGREES, Sort.IGNORED)]
-            if bad and self._apply and delivery.notices:
+            if self._apply and any(finding.notice is not None for finding in bad):
                 (receipt,) = record_patiently(self._ledger, [delivery])
                 bad = [self._applied(finding, receipt) for finding in bad]
             yield from bad
@@ -105,39 +107,53 @@ class Reconciliation:
             return [Finding(Sort.UNREADABLE, entry.line, reason=problem)]
         if not delivery.notices:
             return [Finding(Sort.IGNORED, entry.line)]
-        return [self._compare(entry.line, notice) for notice in delivery.notices]
+        streams = self._streams(delivery)
+        return [
+            self._compare(entry.line, notice, stream)
+            for notice, stream in zip(delivery.notices, streams, strict=True)
+        ]
 
-    def _compare(self, line: int, notice: PaymentNotice) -> Finding:
-        history = self._ledger.history(stream_of(notice.store, notice.order_id))
+    def _streams(self, delivery: Delivery) -> list[str]:
+        """The orders that the notices would be recorded on: the ledger may know one by a name."""
+        if len(delivery.notices) == 1:
+            (receipt,) = self._ledger.foresee([delivery])
+            if receipt.order is not None:
+                return [receipt.order.id]
+        return [stream_of(notice.store, notice.order_id) for notice in delivery.notices]
+
+    def _compare(self, line: int, notice: PaymentNotice, stream: str) -> Finding:
+        history = self._ledger.history(stream)
         events = [recorded.event for recorded in history]
         news = [e for e in events if isinstance(e, News) and e.provider == notice.provider]
         if not news:
-            return Finding(Sort.MISSING, line, notice, reason="nothing was told of this order")
-        if any(n.delivery_key == notice.delivery_key for n in news):
-            return Finding(Sort.AGREES, line, notice)
+            why = "nothing was told of this order"
+            return Finding(Sort.MISSING, line, notice, stream, reason=why)
+        same = (notice.delivery_key, notice.body_sha256)
+        if any((n.delivery_key, n.body_sha256) == same for n in news):
+            return Finding(Sort.AGREES, line, notice, stream)
         payment = notice.payment
         if payment and all(n.payment is None or n.payment.ref != payment.ref for n in news):
-            return Finding(Sort.MISSING, line, notice, reason="nothing was told of this payment")
+            why = "nothing was told of this payment"
+            return Finding(Sort.MISSING, line, notice, stream, reason=why)
         differences = tuple(_differences(notice, news))
-        return Finding(Sort.DIFFERS if differences else Sort.AGREES, line, notice, differences)
+        sort = Sort.DIFFERS if differences else Sort.AGREES
+        return Finding(sort, line, notice, stream, differences)
 
     def _applied(self, finding: Finding, receipt: Receipt) -> Finding:
-        assert finding.notice is not None
-        order = self._order(finding.notice)
-        again = self._compare(finding.line, finding.notice)
+        notice, stream = finding.notice, finding.stream
+        assert notice is not None, "what is unreadable is not brought in"
+        assert stream is not None, "a notice is about an order"
+        order = project(None, (recorded.event for recorded in self._ledger.history(stream)))
+        again = self._compare(finding.line, notice, stream)
         # A PAID that was brought in and that the order's rules hold back is not settled.
         delivered = order is not None and order.status is OrderStatus.DELIVERED
-        held = finding.notice.status is S.PAID and not delivered
+        held = notice.status is S.PAID and not delivered
         return replace(
             finding,
             outcome=receipt.outcome,
             order_status=order.status.value if order else None,
             is_settled=again.sort is Sort.AGREES and not held,
         )
-
-    def _order(self, notice: PaymentNotice) -> Order | None:
-        stream = stream_of(notice.store, notice.order_id)
-        return project(None, (recorded.event for recorded in self._ledger.history(stream)))
 
 
 def _differences(notice: PaymentNotice, news: list[News]) -> Iterator[Difference]:

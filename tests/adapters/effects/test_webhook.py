@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 
 import pytest
@@ -12,26 +13,34 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from adapters.effects import webhook
 from adapters.effects.base import Effect, Verdict, excerpt
 from adapters.effects.webhook import Webhook, WebhookSettings
-from adapters.queries import OrderView
+from adapters.queries import order_after
+from domain.log import Position, Recorded
+from domain.order import Delivered, Disposition, PaymentReceived
+from domain.payment import PaymentStatus
 from tests.adapters.effects.ledgers import SECRET, Ledger
 from tests.contract.logs import START
 from tests.web import DIE, DRIP, HANG, FakeServer, Reply
 
-ORDER = OrderView(
-    order_id="42",
-    store="default",
-    status="DELIVERED",
-    payment_status="PAID",
-    review=None,
-    amount="902.10",
-    currency="KES",
-    references=["ORD-1"],
+PAID = PaymentReceived(
+    originator_id="default/42",
+    originator_version=1,
     provider="sevi",
-    delivered_at=START,
-    updated_at=START,
-    version=2,
-    position="0-2",
+    delivery_key="k",
+    status=PaymentStatus.PAID,
+    raw_status="PAID",
+    received_at=START,
+    body_sha256="00" * 32,
+    references=("ORD-1",),
+    amount=Decimal("902.1"),
+    currency="KES",
+    disposition=Disposition.APPLIED,
 )
+DELIVERED = Delivered(originator_id="default/42", originator_version=2, caused_by=1)
+HISTORY = [
+    Recorded(Position(0, index), START, event) for index, event in enumerate((PAID, DELIVERED), 1)
+]
+ORDER = order_after(HISTORY)
+assert ORDER is not None
 EFFECT = Effect(
     id="69231dc3-a700-57ad-8960-001d53de4e88",
     event="Delivered",
