@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from adapters.effects import webhook
 from adapters.effects.base import Effect, Verdict, excerpt
 from adapters.effects.webhook import Webhook, WebhookSettings
-from adapters.queries import order_after
+from adapters.queries import OrderView, order_after
 from domain.log import Position, Recorded
 from domain.order import Delivered, Disposition, PaymentReceived
 from domain.payment import PaymentStatus
@@ -39,8 +39,15 @@ DELIVERED = Delivered(originator_id="default/42", originator_version=2, caused_b
 HISTORY = [
     Recorded(Position(0, index), START, event) for index, event in enumerate((PAID, DELIVERED), 1)
 ]
-ORDER = order_after(HISTORY)
-assert ORDER is not None
+
+
+def _order() -> OrderView:
+    found = order_after(HISTORY)
+    assert found is not None
+    return found
+
+
+ORDER = _order()
 EFFECT = Effect(
     id="69231dc3-a700-57ad-8960-001d53de4e88",
     event="Delivered",
