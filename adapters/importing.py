@@ -6,7 +6,7 @@ duplicate, and an import that was broken off is begun again from the start.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import sleep
 from typing import NamedTuple
@@ -80,7 +80,10 @@ class Import:
 
     def _take_some(self, batch: list[Exported]) -> int:
         deliveries = [self._delivery(body) for body in batch]
-        receipts = self._ledger.foresee(deliveries) if self._dry else self._record(deliveries)
+        if self._dry:
+            receipts = self._ledger.foresee(deliveries)
+        else:
+            receipts = record_patiently(self._ledger, deliveries)
         tally = self.tally
         for body, receipt in zip(batch, receipts, strict=True):
             tally.bodies += 1
@@ -90,14 +93,6 @@ class Import:
                 tally.unread.append(Unread(body.line, receipt.reason))
         tally.last_line = batch[-1].line
         return batch[-1].read
-
-    def _record(self, deliveries: list[Delivery]) -> list[Receipt]:
-        for _ in range(TRIES - 1):
-            try:
-                return self._ledger.record(deliveries)
-            except VersionConflict:  # a running server is busy with the same orders
-                sleep(PAUSE_SECONDS)
-        return self._ledger.record(deliveries)
 
     def _delivery(self, exported: Exported) -> Delivery:
         now, body = self._clock(), exported.body
@@ -112,3 +107,16 @@ class Import:
             reason=exported.problem,
             origin=Origin.IMPORT,
         )
+
+
+def record_patiently(ledger: OrderLedger, deliveries: Sequence[Delivery]) -> list[Receipt]:
+    """Record deliveries beside a running server.
+
+    Raises `StorageUnavailable` and `VersionConflict`.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return ledger.record(deliveries)
+        except VersionConflict:  # the server is busy with the same orders
+            sleep(PAUSE_SECONDS)
+    return ledger.record(deliveries)

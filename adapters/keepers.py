@@ -1,4 +1,4 @@
-"""Who keeps the read models up to date, and seals the log, while a web service runs.
+"""Who keeps the read models, seals the log and carries out effects while a web service runs.
 
 In production a process of its own: folding costs as much as taking in, and two processes use two
 cores. `python -m adapters.keepers` is that process. Its standard input is its lifeline: a byte
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Protocol
@@ -47,7 +48,9 @@ class ThreadKeeper:
         self._runner = service.runner
         self._stop = Event()
         self._thread = Thread(target=service.keep, args=(self._stop,), name="projections")
+        self._dispatch = service.dispatch()
         service.ledger.event_log.on_append(self._runner.wake.set)
+        service.ledger.event_log.on_append(self._dispatch.wake)
 
     @property
     def is_alive(self) -> bool:
@@ -55,13 +58,15 @@ class ThreadKeeper:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, and those of the effects."""
         self._thread.start()
+        self._dispatch.start(self._stop)
 
     def stop(self) -> None:
         """Stop the thread; what is there is sealed."""
         self._stop.set()
         self._runner.wake.set()
+        self._dispatch.join()
         self._thread.join()
 
 
@@ -155,17 +160,25 @@ def main() -> None:
     service = Service(load_settings())
     collector.relax()
     stop = Event()
-    Thread(target=_follow_lifeline, args=(service.runner.wake, stop), daemon=True).start()
-    service.ledger.event_log.on_append_elsewhere(service.runner.wake.set, stop)
+    dispatch = service.dispatch()
+
+    def wake() -> None:
+        service.runner.wake.set()
+        dispatch.wake()
+
+    Thread(target=_follow_lifeline, args=(wake, stop), daemon=True).start()
+    service.ledger.event_log.on_append_elsewhere(wake, stop)
+    dispatch.start(stop)
     service.keep(stop)
+    dispatch.join()
     service.close()
 
 
-def _follow_lifeline(wake: Event, stop: Event) -> None:
+def _follow_lifeline(wake: Callable[[], None], stop: Event) -> None:
     while os.read(sys.stdin.fileno(), 65536):
-        wake.set()
+        wake()
     stop.set()
-    wake.set()
+    wake()
 
 
 if __name__ == "__main__":

@@ -2,16 +2,19 @@
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
+from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
+from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
-from domain.log import Position, stream_of
+from domain.log import Position, Recorded, stream_of
 from domain.money import amount_text
+from domain.order import OrderEvent
 from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
@@ -77,11 +80,12 @@ class EventView(BaseModel):
 
 
 class HistoryView(BaseModel):
-    """Every event of one order, oldest first."""
+    """Every event of one order, oldest first, and what followed from them outside of the ledger."""
 
     order_id: str
     store: str
     events: list[EventView]
+    effects: list[EffectView]
 
 
 class OrderPage(BaseModel):
@@ -120,9 +124,10 @@ class PaymentFilter(BaseModel):
 class Queries:
     """The read side. Every method blocks; call none on an event loop."""
 
-    def __init__(self, ledger: OrderLedger, views: Views) -> None:
+    def __init__(self, ledger: OrderLedger, views: Views, effects: EffectStore) -> None:
         self._ledger = ledger
         self._views = views
+        self._effects = effects
 
     def checkpoint(self, projection: str) -> Position | None:
         """How far a read model has come."""
@@ -151,14 +156,8 @@ class Queries:
 
     def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
         """An order as the ledger knew it at an instant of recording."""
-        rows: dict[Place, Row] = {}
-        for recorded in self._ledger.history(stream_of(store, order_id)):
-            if recorded.recorded_at > as_of:
-                break
-            for table, row in ORDER_STATUS.fold(rows, recorded):
-                rows[table, table.key_of(row)] = row
-        found = rows.get((ORDERS, (store, order_id)))
-        return _order_view(found) if isinstance(found, OrderRow) else None
+        history = self._ledger.history(stream_of(store, order_id))
+        return order_after([recorded for recorded in history if recorded.recorded_at <= as_of])
 
     def orders(
         self,
@@ -190,7 +189,8 @@ class Queries:
         if not rows:
             return None
         events = [_event_view(row) for row in rows]
-        return HistoryView(order_id=order_id, store=store, events=events)
+        effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
+        return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
@@ -278,6 +278,16 @@ def _orders(
         params += after
     clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
     return reader.select(ORDERS, clauses, params)
+
+
+def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
+    """An order as its first events tell it, folded from them."""
+    rows: dict[Place, Row] = {}
+    for recorded in history:
+        for table, row in ORDER_STATUS.fold(rows, recorded):
+            rows[table, table.key_of(row)] = row
+    found = [row for (table, _), row in rows.items() if table is ORDERS]
+    return _order_view(found[0]) if found and isinstance(found[0], OrderRow) else None
 
 
 def _order_view(row: OrderRow) -> OrderView:

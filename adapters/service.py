@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 
+from adapters.effects.configuration import EffectSettings
+from adapters.effects.dispatch import Dispatch, Pace, Worker
+from adapters.effects.outbox import Outbox
+from adapters.effects.registry import make_sender
 from adapters.event_source import EventSource
 from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
@@ -15,6 +20,7 @@ from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
 from adapters.storage.deliveries import DeliveryFilter
+from adapters.storage.effects import EffectStore
 from adapters.storage.opening import open_storage
 from adapters.storage.refusals import Refusals
 from adapters.traffic import TrafficWatch
@@ -42,13 +48,15 @@ class Service:
         self.storage = open_storage(settings.database_url, PROJECTIONS)
         self.ledger = OrderLedger(self.storage.log)
         self.views = self.storage.views
-        self.queries = Queries(self.ledger, self.views)
         self.source = EventSource(self.storage.events)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
         self.refusals = Refusals(self.storage.access)
         silence = {name: table.silence_seconds for name, table in settings.providers.items()}
         self.traffic = TrafficWatch(self.storage.log, self.storage.traffic, silence)
+        self.effects = EffectStore(self.storage.effects, self.operators)
+        self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
+        self.queries = Queries(self.ledger, self.views, self.effects)
         self.evidence = self.storage.evidence
         self.signer = Signer(
             self.evidence,
@@ -70,6 +78,15 @@ class Service:
         self.runner.run(stop, lambda: self.watch.look(self.runner.led))
         for thread in (following, sealing):
             thread.join()
+
+    def dispatch(self, pace: Pace | None = None) -> Dispatch:
+        """The workers that carry effects out, one for each configured target."""
+        return Dispatch({name: self._worker(name, pace) for name in self.settings.effects})
+
+    def _worker(self, name: str, pace: Pace | None) -> Worker:
+        settings: EffectSettings = self.settings.effects[name]
+        make = partial(make_sender, name, settings, self.settings.providers)
+        return Worker(name, settings, make, self.outbox, self.ledger, self.effects, pace or Pace())
 
     def of_store(self, store: str | None) -> DeliveryFilter:
         """What the delivery log holds of a store, or, for None, of all."""

@@ -8,7 +8,14 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -18,6 +25,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapters.effects.configuration import EffectSettings
+from adapters.effects.registry import effect_kind_of
 from adapters.providers import ProviderSettings, kind_of
 from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
@@ -26,6 +35,7 @@ from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_p
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
 CONFIG_FILE = "order-ledger.toml"
+LISTS = ("PROVIDERS", "TOKENS", "SECRETS", "EFFECTS", "__ON", "__COMMAND")
 
 # A name of C2SP's signed notes, best a URL without its scheme: no spaces, no plus.
 LEDGER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._~/-]{0,199}$"
@@ -51,6 +61,13 @@ def _as_its_kind(table: Any) -> Any:
     if not isinstance(table, dict):
         return table
     return kind_of(str(table.get("kind"))).settings.model_validate(table)
+
+
+def _as_its_effect(table: Any) -> Any:
+    """An `[effects.NAME]` table, read with the keys that its kind takes."""
+    if not isinstance(table, dict):
+        return table
+    return effect_kind_of(str(table.get("kind"))).settings.model_validate(table)
 
 
 class Settings(BaseSettings):
@@ -93,6 +110,18 @@ class Settings(BaseSettings):
         min_length=1,
         description="the providers, by the name in their URL",
     )
+    effects: dict[Name, Annotated[EffectSettings, BeforeValidator(_as_its_effect)]] = Field(
+        {}, description="what follows from events outside of the ledger, by the target's name"
+    )
+
+    @field_validator("effects")
+    @classmethod
+    def _fit(cls, tables: dict[str, EffectSettings], told: ValidationInfo) -> Any:
+        for name, table in tables.items():
+            problem = table.problem(told.data.get("providers", {}))
+            if problem is not None:
+                raise ValueError(f"{name}: {problem}")
+        return tables
 
     @field_validator("api_tokens")
     @classmethod
@@ -205,10 +234,9 @@ def _no_json() -> list[str]:
     """The variables that should hold JSON and do not."""
     names = []
     for variable, value in os.environ.items():
-        listed = variable.endswith(("PROVIDERS", "TOKENS", "SECRETS"))
-        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (
-            variable.startswith(f"{PREFIX}PROVIDERS") and listed
-        ):
+        tables = variable.startswith((f"{PREFIX}PROVIDERS", f"{PREFIX}EFFECTS"))
+        listed = variable.endswith(LISTS)
+        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (tables and listed):
             try:
                 json.loads(value)
             except ValueError:

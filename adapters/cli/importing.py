@@ -80,7 +80,7 @@ def import_events(
 
         named = getattr(file, "name", "<stdin>")
         shown = "standard input" if named in ("-", "<stdin>") else Path(named).name
-        sender = _provider(service.settings, provider)
+        sender = configured_provider(service.settings, provider)
         read = csv_rows if _form(form, shown) is Form.CSV else json_lines
         taking = Import(service.ledger, sender, dry=dry_run)
 
@@ -111,14 +111,17 @@ def import_events(
     _show(taking.tally, provider, dry_run=dry_run, as_json=as_json)
 
 
-def _provider(settings: "Settings", named: str) -> "Provider":
+def configured_provider(
+    settings: "Settings", named: str, hint: str = "--provider", advice: str = ""
+) -> "Provider":
+    """The provider of this name; a wrong one is told by where it was given."""
     from adapters.providers import Secret, make_provider
     from adapters.service import webhook_credentials
 
     table = settings.providers.get(named)
     if table is None:
         known = ", ".join(settings.providers)
-        raise typer.BadParameter(f"configured are: {known}", param_hint="--provider")
+        raise typer.BadParameter(f"configured are: {known}{advice}", param_hint=hint)
     live = webhook_credentials(settings, named).tokens
     return make_provider(named, table, [Secret("live", secret) for secret in live])
 

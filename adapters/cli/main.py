@@ -14,6 +14,7 @@ import typer
 from adapters.cli import (
     database,
     deliveries,
+    effects,
     evidence,
     operators,
     orders,
@@ -30,6 +31,8 @@ from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
 from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
+from adapters.cli.reconcile import EXAMPLES as RECONCILE_EXAMPLES
+from adapters.cli.reconcile import reconcile
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
 from adapters.cli.send import send
 
@@ -113,6 +116,7 @@ def serve(
 app.command("demo", epilog=ending("demo"))(demo)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
+app.command("reconcile", epilog=RECONCILE_EXAMPLES)(reconcile)
 app.add_typer(orders.app, name="orders")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
@@ -125,6 +129,7 @@ app.command("verify", epilog=evidence.VERIFY_EXAMPLES)(evidence.verify)
 app.command("bundle", epilog=evidence.BUNDLE_EXAMPLES)(evidence.bundle)
 app.add_typer(evidence.checkpoint, name="checkpoint")
 app.add_typer(evidence.keys, name="keys")
+app.add_typer(effects.app, name="effects")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(operators.app, name="operators")
 

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from adapters.cli.output import money, print_blank, print_table, print_text, words
+from adapters.cli.output import exact_time, money, print_blank, print_table, print_text, words
 from domain.order import DeliveryConflicted, Disposition
 from domain.payment import Origin
 
 if TYPE_CHECKING:
+    from adapters.effect_views import EffectView
     from adapters.queries import EventView, HistoryView, OrderView
 
 COLUMNS = ("At", "Recorded", "Event", "Told", "Effect")
+EFFECT_COLUMNS = ("At", "When", "Because of", "To", "State", "Answer")
 LEGEND: Mapping[str, str] = {
     Disposition.STALE: "kept, but not applied, since a PAID is known",
     Disposition.NOTED: "kept; it changes nothing",
@@ -30,6 +32,23 @@ def print_timeline(order: "OrderView", history: "HistoryView") -> None:
         print_blank()
     for line in legend:
         print_text(line, "dim")
+    if history.effects:
+        print_blank()
+        print_table(EFFECT_COLUMNS, map(_effect_row, history.effects), folds=["Answer"])
+
+
+def _effect_row(effect: "EffectView") -> Sequence[str | None]:
+    """What followed outside of the ledger: because of which event, to whom, when, how it went."""
+    at = effect.sent_at or effect.last_attempt_at or effect.created_at
+    tries = f" after {effect.attempts} tries" if effect.attempts > 1 else ""
+    return (
+        effect.position,
+        exact_time(at),
+        effect.event,
+        effect.target,
+        f"{effect.state}{tries}",
+        effect.answer,
+    )
 
 
 def _rows(events: Sequence["EventView"]) -> Iterator[Sequence[str | None]]:

@@ -21,6 +21,7 @@ from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
 from adapters.http.deliveries import delivery_router
+from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
 from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
@@ -134,6 +135,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     quarantine = Quarantine(service.ledger, senders, service.operators)
     app.include_router(delivery_router(service, door))
     app.include_router(quarantine_router(service, quarantine, queue, door))
+    app.include_router(effect_router(service.effects, door))
     app.include_router(health_router(service, keeper, door))
     app.include_router(metrics_router(service, tally, queue, door))
     problems.install(app)

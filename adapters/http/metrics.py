@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from adapters.access.roles import Role
+from adapters.effect_views import target_views
 from adapters.group_commit import GroupCommit
 from adapters.http.access import Door
 from adapters.service import PROJECTIONS, Service
@@ -110,7 +111,12 @@ class _Ledger(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("order_ledger_storage_up", "Whether the database answers.")
         try:
-            gathered = [*self._read_models(), self._quarantine(), self._silence()]
+            gathered = [
+                *self._read_models(),
+                self._quarantine(),
+                self._silence(),
+                *self._effects(),
+            ]
         except StorageUnavailable:
             gathered = []
         up.add_metric((), int(bool(gathered)))
@@ -151,6 +157,22 @@ class _Ledger(Collector):
         for name, standing in self._service.traffic.standings().items():
             silent.add_metric((name,), int(standing.is_silent))
         return silent
+
+    def _effects(self) -> Iterator[Metric]:
+        effects = GaugeMetricFamily(
+            "order_ledger_effects", "Effects that are not done.", labels=("target", "state")
+        )
+        held = GaugeMetricFamily(
+            "order_ledger_effect_target_held",
+            "Whether a target is paused, left alone after failures, or stands still.",
+            labels=("target",),
+        )
+        for target in target_views(self._service.effects):
+            for state in ("pending", "failed", "dead"):
+                effects.add_metric((target.name, state), getattr(target, state))
+            is_held = target.paused or target.breaker_open_until or target.problem
+            held.add_metric((target.name,), int(bool(is_held)))
+        yield from (effects, held)
 
 
 def _of_projection(name: str, about: str) -> GaugeMetricFamily:

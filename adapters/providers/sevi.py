@@ -9,6 +9,9 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
 
 from adapters.providers.base import (
     JSON,
@@ -35,6 +38,7 @@ from adapters.providers.reading import (
 )
 from adapters.providers.signed import Kind, called_from
 from adapters.providers.verifying import TokenInHeader
+from adapters.safe_urls import SafeURL
 from domain.payment import Payment, PaymentNotice, PaymentStatus
 
 ORDER_WORDS: Mapping[str, PaymentStatus] = {
@@ -110,9 +114,23 @@ class Sevi:
 
 
 class SeviSettings(ProviderSettings):
-    """The shop invents the token and enters it at Sevi."""
+    """The shop invents the token and enters it at Sevi. The API's is another: Sevi shows it."""
 
     makes_secret = True
+
+    api_token: SecretStr | None = Field(
+        None, description="Sevi's own API token, to reconcile and to tell of deliveries"
+    )
+    api_endpoint: Literal["production", "sandbox"] | SafeURL = Field(
+        "production", description="which of Sevi's APIs, or its URL"
+    )
+
+    @field_validator("api_token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None:
+            usable_token(token.get_secret_value())
+        return token
 
     @classmethod
     def check_secret(cls, text: str) -> None:

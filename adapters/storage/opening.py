@@ -7,12 +7,14 @@ from pathlib import Path
 from eventsourcing.persistence import OperationalError
 
 from adapters.storage.access import AccessTables
+from adapters.storage.effects import EffectTables
 from adapters.storage.events import Events
 from adapters.storage.evidence import EvidenceStore
 from adapters.storage.evidence_sqlite import SQLiteEvidence
 from adapters.storage.log import EventLog, StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
+from adapters.storage.sqlite_effects import SQLiteEffects
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
@@ -24,8 +26,8 @@ from projections.model import Projection
 
 @dataclass(frozen=True)
 class Storage:
-    """An open log, how projections read it, the read models with what is known of who calls, the
-    tables of tokens and operations beside the log, and the evidence."""
+    """An open log, how projections read it, the read models with what is known of who calls, and
+    beside the log the tables of tokens and operations, those of the outbox, and the evidence."""
 
     log: EventLog
     events: Events
@@ -33,9 +35,11 @@ class Storage:
     access: AccessTables
     traffic: TrafficTables
     evidence: EvidenceStore
+    effects: EffectTables
 
     def close(self) -> None:
-        """Close all; the access tables share the log's connections."""
+        """Close all; the tables beside the log share its connections."""
+        self.effects.close()
         self.evidence.close()
         self.views.close()
         self.log.close()
@@ -71,9 +75,11 @@ def _open_sqlite(path: Path) -> Storage:
     access.create()
     evidence = SQLiteEvidence(datastore, Datastore(str(tree_path), "NORMAL"))
     evidence.create()
+    effects = SQLiteEffects(datastore)
+    effects.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
     traffic = TrafficTables(views)
-    return Storage(log, SQLiteEvents(datastore), views, access, traffic, evidence)
+    return Storage(log, SQLiteEvents(datastore), views, access, traffic, evidence, effects)
 
 
 def _views_path(path: Path) -> Path:
@@ -103,6 +109,7 @@ def _open_postgres(url: str) -> Storage:
     from adapters.storage.evidence_postgres import PostgresEvidence
     from adapters.storage.postgres import Database
     from adapters.storage.postgres_access import PostgresAccess
+    from adapters.storage.postgres_effects import PostgresEffects
     from adapters.storage.postgres_events import PostgresEvents
     from adapters.storage.postgres_log import PostgresLog
     from adapters.storage.postgres_views import PostgresViews
@@ -119,4 +126,5 @@ def _open_postgres(url: str) -> Storage:
         access,
         TrafficTables(views),
         evidence,
+        PostgresEffects(database),
     )

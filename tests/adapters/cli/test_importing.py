@@ -103,13 +103,12 @@ def test_what_cannot_be_imported_says_what_helps(
 def test_one_that_breaks_off_says_so_in_the_log_and_how_to_go_on(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapters.importing import Import
     from adapters.storage.log import StorageUnavailable
 
     def fails(*_: Any) -> Any:
         raise StorageUnavailable("the disk is full")
 
-    monkeypatch.setattr(Import, "_record", fails)
+    monkeypatch.setattr("adapters.importing.record_patiently", fails)
     ran = run(*IMPORT, "export.jsonl")
     assert ran.code == 1
     first, second = ran.stderr.decode().splitlines()

@@ -25,6 +25,11 @@ QUERIES = [
     "/refusals/kept",
     "/providers",
     "/metrics",
+    "/effects",
+    "/orders/1/bundle",
+    "/checkpoints",
+    "/checkpoints/latest",
+    "/public-keys",
 ]
 
 

@@ -1,0 +1,1 @@
+"""What happens outside of the ledger because of its events: see docs/effects.md."""

@@ -1,0 +1,66 @@
+"""The outbox in PostgreSQL, in the ledger's schema."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from psycopg import Connection
+
+from adapters.storage.effects import EffectTables
+from adapters.storage.generations import Cursor
+from adapters.storage.postgres import Database
+from adapters.storage.postgres_views import PostgresCursor
+
+LEADER = 7_305_842_611_202_939  # any number that is ours alone
+
+
+class PostgresEffects(EffectTables):
+    """The tables that migration 0011 made, named in full: any transaction can write them."""
+
+    targets = "order_ledger.effect_targets"
+    effects = "order_ledger.effects"
+    identity = "order_ledger.ledger_identity"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = Lock()
+        self._connection: Connection | None = None
+        self._is_leader = False
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+        """A transaction."""
+        with (
+            self._database.writing() if commit else self._database.reading() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
+            yield PostgresCursor(cursor)
+
+    def leads(self) -> bool:
+        """Whether this process alone sends: a connection of its own holds a lock, which the server
+        takes back when the process or the connection ends."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._database.connected()
+                row = self._connection.execute(
+                    "SELECT %s OR pg_try_advisory_lock(%s)", (self._is_leader, LEADER)
+                ).fetchone()
+                self._is_leader = row is not None and row[0]
+            except (psycopg.Error, PersistenceError):
+                self._abdicate()
+            return self._is_leader
+
+    def close(self) -> None:
+        """Let others lead."""
+        with self._lock:
+            self._abdicate()
+
+    def _abdicate(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._is_leader = False
