@@ -85,7 +85,8 @@ def completes(placed: OrderPlaced, movements: Movements, part: Told) -> bool:
     or above it."""
     if part.payment is None or part.payment.status is not S.PAID:
         return False
-    return _judge(placed, _completed(movements)) in (None, ReviewReason.OVERPAID)
+    pieces = _completed(movements)
+    return bool(pieces) and _judge(placed, pieces) in (None, ReviewReason.OVERPAID)
 
 
 def _completed(movements: Movements) -> list[Piece]:

@@ -269,6 +269,7 @@ def _deliver(order: Order, event: Delivered, cause: Cause) -> Order:
     return order._replace(
         status=OrderStatus.DELIVERED,
         payment_status=S.PAID,
+        paid=order.paid or _confirm(None, news),
         counted=news,
         waiting=None,
         due=None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.events import (
     Delivered,
+    Disposition,
     OrderEvent,
     OrderPlaced,
     ParkedNewsMoved,
@@ -24,6 +25,7 @@ from domain.log import split_stream, stream_of
 from domain.order import advance, decide, receive, told_status
 from domain.payment import Origin, PaymentNotice, PaymentStatus
 from domain.state import Deliveries, Order, OrderStatus
+from domain.transitions import MONEY_WENT_BACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +86,16 @@ def place(
     )
     story.add(placed)
     _settle(story, placed)
-    for news in order.parked:
+    # That money went back is known by now, however late it was told.
+    for news in sorted(order.parked, key=_says_paid):
         story.add(*receive(story.order, _again(story.order, news)).events)
-    for news in elsewhere:
+    for news in sorted(elsewhere, key=_says_paid):
         story.add(*decide(story.order, _again(story.order, news)).events)
     return tuple(story.events)
+
+
+def _says_paid(news: PaymentReceived) -> bool:
+    return news.status not in MONEY_WENT_BACK
 
 
 def move(parked: Order, to: str) -> tuple[OrderEvent, ...]:
@@ -172,7 +179,7 @@ def _settle(story: _Story, placed: OrderPlaced) -> None:
 
 
 def _last_part(order: Order) -> PaymentReceived | None:
-    """The part payment that was told last."""
+    """The part payment that was told last, of those that count already."""
     told: Sequence[PaymentReceived] = [
         known.news
         for every in order.deliveries.values()
@@ -180,6 +187,7 @@ def _last_part(order: Order) -> PaymentReceived | None:
         if isinstance(known.news, PaymentReceived)
         and known.news.status is PaymentStatus.PARTIALLY_PAID
         and known.news.payment is not None
+        and known.news.disposition is not Disposition.PARKED
     ]
     return max(told, key=lambda news: news.originator_version, default=None)
 

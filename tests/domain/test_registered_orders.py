@@ -366,6 +366,12 @@ def test_other_reviews_that_hold_a_paid_deliver_where_they_are_accepted() -> Non
     delivered.when(ACCEPTED).then(ReviewResolved, status=DELIVERED)
 
 
+def test_after_another_providers_paid_was_accepted_the_own_one_changes_nothing() -> None:
+    given(S.PENDING, paid(provider="stripe"), ACCEPTED).when(S.PAID).then(
+        like(PaymentReceived, disposition=Disposition.NOTED), status=DELIVERED
+    )
+
+
 @pytest.mark.parametrize("history", [[], [TODAY], [S.PAID], [S.DISPUTED, ACCEPTED]])
 def test_where_no_review_is_open_there_is_nothing_to_decide(history: list[Any]) -> None:
     for verdict in (ACCEPTED, REJECTED):
@@ -401,6 +407,17 @@ def test_once_the_order_is_registered_what_waited_is_taken_in_by_itself() -> Non
 
 def test_what_waited_is_checked_like_any_money() -> None:
     parked(paid("1")).when(TODAY).then(OrderPlaced, HELD, reviewed(R.UNDERPAID))
+
+
+def test_where_money_went_back_by_then_what_waited_does_not_deliver() -> None:
+    parked(paid(), notice(status=S.REFUNDED)).when(TODAY).then(
+        OrderPlaced,
+        like(PaymentReceived, status=S.REFUNDED),
+        ReviewRequired,
+        HELD,
+        reviewed(R.PAID_AFTER_REFUND),
+        status=AWAITING,
+    )
 
 
 def test_what_waits_and_what_was_taken_in_are_duplicates_when_they_are_sent_again() -> None:
