@@ -127,22 +127,24 @@ def _take_in(
         original = known[0].news.originator_version if known else None
         _require(news.original_version == original, news, "no original delivery has this key")
     else:
-        before = [k.news for k in known if isinstance(k.news, PaymentReceived)]
-        _require(all(_retells(news, n) for n in before), news, "recorded before")
+        for k in known:
+            retold = isinstance(k.news, DeliveryConflicted) or _retells(news, k.news)
+            _require(retold, news, "recorded before")
         changes = _receive(order, news)
     deliveries[key] = (*known, Known(news, news.originator_version))
-    return order._replace(
-        version=news.originator_version,
-        last_cause=news,
-        deliveries=deliveries,
-        **{"provider": order.provider or news.provider} | changes,
-    )
+    changes.setdefault("provider", order.provider or news.provider)
+    changes["version"] = news.originator_version
+    changes["last_cause"] = news
+    changes["deliveries"] = deliveries
+    return order._replace(**changes)
 
 
-def _retells(news: PaymentReceived, earlier: PaymentReceived) -> bool:
+def _retells(news: PaymentReceived, earlier: News) -> bool:
     """Whether this records a delivery anew: its word was not known and is by now, it was parked and
     its order is registered by now, or it turned out to complete the registered amount."""
-    return news.body_sha256 == earlier.body_sha256 and (
+    if not isinstance(earlier, PaymentReceived) or news.body_sha256 != earlier.body_sha256:
+        return False
+    return (
         (earlier.status is S.UNRECOGNIZED is not news.status)
         or (earlier.disposition is Disposition.PARKED is not news.disposition)
         or (news.told_status is not None and earlier.status is news.told_status)
@@ -157,13 +159,14 @@ def _receive(order: Order, news: PaymentReceived) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if news.payment is not None:
         changes["movements"] = with_movement(order.movements, news)
+        if order.placed is not None:
+            order = order._replace(movements=changes["movements"])
     if news.told_status is not None:
         part = news.status is S.PAID and news.told_status is S.PARTIALLY_PAID
-        movements = changes.get("movements", {})
-        enough = order.placed is not None and completes(order.placed, movements, news)
+        enough = order.placed is not None and completes(order.placed, order.movements, news)
         _require(part and enough, news, "it completes no registered amount")
     if order.placed is not None or order.provider in (None, news.provider):
-        changes |= _learn(order._replace(**changes) if changes else order, news)
+        changes |= _learn(order, news)
     else:
         applied = news.disposition is Disposition.APPLIED
         _require(not applied, news, "another provider's news was applied")
@@ -229,12 +232,17 @@ def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
     named = event.caused_by if decision is None else decision
     if cause is None or cause.originator_version != named:
         raise ImpossibleHistory(f"{_name(event)}: it does not follow the event that it names")
+    changes = _changes(order, event, cause)
     if isinstance(cause, News):
         key = (cause.provider, cause.delivery_key)
-        *earlier, last = deliveries[key]
-        deliveries[key] = (*earlier, Known(last.news, event.originator_version))
-        order = order._replace(deliveries=deliveries)
-    order = order._replace(version=event.originator_version)
+        known = deliveries[key]
+        deliveries[key] = (*known[:-1], Known(known[-1].news, event.originator_version))
+        changes["deliveries"] = deliveries
+    return order._replace(version=event.originator_version, **changes)
+
+
+def _changes(order: Order, event: Consequence, cause: Cause) -> dict[str, Any]:
+    """What follows from a cause, by the name of the field."""
     match event:
         case Delivered():
             return _deliver(order, event, cause)
@@ -243,12 +251,12 @@ def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
             _require(failed, event, "no failure caused it")
             awaits = order.status is OrderStatus.AWAITING_PAYMENT
             _require(awaits, event, "it changes nothing")
-            return order._replace(status=OrderStatus.PAYMENT_FAILED)
+            return {"status": OrderStatus.PAYMENT_FAILED}
         case ReviewRequired():
             waiting = order.waiting
             if waiting is not None and (cause is waiting.news or not isinstance(cause, News)):
                 waiting = Waiting(waiting.news, event.reason)
-            return order._replace(review=event.reason, waiting=waiting)
+            return {"review": event.reason, "waiting": waiting}
     raise ImpossibleHistory(f"{_name(event)}: it is no consequence that is known")
 
 
@@ -257,7 +265,7 @@ def _is_applied(cause: Cause | None) -> TypeGuard[PaymentReceived]:
     return isinstance(cause, PaymentReceived) and cause.disposition is Disposition.APPLIED
 
 
-def _deliver(order: Order, event: Delivered, cause: Cause) -> Order:
+def _deliver(order: Order, event: Delivered, cause: Cause) -> dict[str, Any]:
     if event.decision is None:
         news = cause if _is_applied(cause) else None
     else:
@@ -266,14 +274,14 @@ def _deliver(order: Order, event: Delivered, cause: Cause) -> Order:
         raise ImpossibleHistory(f"{_name(event)}: no PAID caused it")
     _require(order.status is not OrderStatus.DELIVERED, event, "delivered twice")
     _require(order.due == event.caused_by, event, "the PAID that it names does not count")
-    return order._replace(
-        status=OrderStatus.DELIVERED,
-        payment_status=S.PAID,
-        paid=order.paid or _confirm(None, news),
-        counted=news,
-        waiting=None,
-        due=None,
-    )
+    return {
+        "status": OrderStatus.DELIVERED,
+        "payment_status": S.PAID,
+        "paid": order.paid or _confirm(None, news),
+        "counted": news,
+        "waiting": None,
+        "due": None,
+    }
 
 
 def _require(condition: bool, event: OrderEvent, problem: str) -> None:

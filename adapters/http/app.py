@@ -91,7 +91,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     and stops with it; what was taken is committed before it stops."""
     keeper = keeper or ThreadKeeper(service)
     tally = Tally()
-    queue = GroupCommit(service.ledger.record, tally=tally)
+    queue = GroupCommit(service.ledger.execute, tally=tally)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
 
