@@ -53,6 +53,7 @@ class Receipt:
     order: Order | None
     position: Position | None
     reason: str | None = None
+    is_first: bool = False  # it registered the order, which was not registered before
 
 
 Command = Delivery | Placement | Resolution
@@ -73,6 +74,7 @@ class Batch:
         self.entries: list[LogEntry] = []
         self.naming = naming
         self._orders: list[Order | Refused | None] = []
+        self._first_placed: set[int] = set()  # the numbers of entries
         self._mapper = mapper
         self._taken = taken
         self._directory = directory
@@ -112,8 +114,10 @@ class Batch:
         return [
             order
             if isinstance(order, Refused)
-            else Receipt(entry.outcome, order, position, entry.reason)
-            for entry, order, position in zip(self.entries, self._orders, positions, strict=True)
+            else Receipt(entry.outcome, order, position, entry.reason, number in self._first_placed)
+            for number, (entry, order, position) in enumerate(
+                zip(self.entries, self._orders, positions, strict=True)
+            )
         ]
 
     def _append(self, entry: LogEntry, order: Order | Refused | None) -> None:
@@ -223,6 +227,8 @@ class Batch:
             if other != order_id
             and isinstance(taken := self._taken[stream_of(store, other)], HeldOrder)
         ]
+        if held.order.placed is None:
+            self._first_placed.add(len(self.entries))
         elsewhere = [news for _, taken in waiting for news in taken.order.parked]
         events = self._advance(place(held.order, placement, elsewhere))
         if not events:

@@ -40,7 +40,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.storage = open_storage(settings.database_url, PROJECTIONS)
-        self.ledger = OrderLedger(self.storage.log)
+        self.ledger = OrderLedger(self.storage.log, settings.require_registered_orders)
         self.views = self.storage.views
         self.queries = Queries(self.ledger, self.views)
         self.source = EventSource(self.storage.events)

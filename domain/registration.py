@@ -56,6 +56,10 @@ class Refused(Exception):
     """The order does not allow it; the message says why, and what to do."""
 
 
+class Unknown(Refused):
+    """Nothing is known of the order."""
+
+
 def place(
     order: Order, placement: Placement, elsewhere: Iterable[PaymentReceived] = ()
 ) -> tuple[OrderEvent, ...]:
@@ -108,9 +112,11 @@ def resolve(order: Order, resolution: Resolution) -> tuple[OrderEvent, ...]:
     """Close the open review. Accepting one that holds a PAID delivers; rejecting it lets that PAID
     go. Where another review had come before it, the PAID's own is open again.
 
-    Raises `Refused` where no review is open.
+    Raises `Refused` where no review is open, `Unknown` where there is no such order.
     """
     assert order.id == stream_of(resolution.store, resolution.order_id), "another order's"
+    if order.version == 0:
+        raise Unknown(f"nothing is known of the order {resolution.order_id}")
     if order.review is None:
         raise Refused("no review of this order is open")
     story = _Story(order)

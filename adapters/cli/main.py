@@ -21,6 +21,7 @@ from adapters.cli import (
     projections,
     providers,
     quarantine,
+    review,
     tokens,
 )
 from adapters.cli.demo import demo
@@ -114,6 +115,7 @@ app.command("demo", epilog=ending("demo"))(demo)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
+app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")

@@ -94,18 +94,23 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         caller: Annotated[Caller, auditor],
         status: OrderStatus | None = None,
         review: Literal["open"] | None = None,
+        parked: Literal["true"] | None = None,
         reference: Text | None = None,
         store: Text | None = None,
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, or one of their references or their own id."""
+        """Orders, by status, open review, or one of their references or their own id.
+
+        `parked=true` are those whose news waits for somebody to register them.
+        """
         try:
             return await run_in_threadpool(
                 queries.orders,
                 store=store_of_list(caller, store),
                 status=status.value if status else None,
                 review_open=review == "open",
+                parked=parked is not None,
                 reference=reference,
                 after=after,
                 limit=limit,

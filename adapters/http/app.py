@@ -20,6 +20,7 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.commands import command_router
 from adapters.http.deliveries import delivery_router
 from adapters.http.evidence import evidence_router
 from adapters.http.headers import with_security_headers
@@ -128,6 +129,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
+    app.include_router(command_router(service, queue, door))
     app.include_router(query_router(service.queries, door))
     app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
