@@ -163,10 +163,11 @@ def register(
     store: OneStore = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Register an order: a PAID then delivers it only if amount and currency match.
+    """Register an order: only the right amount of money then delivers it.
 
-    The same again changes nothing. Other terms do, before any news of a payment came; after that
-    they are refused. News that waited for the order is decided at once.
+    A PAID counts if amount and currency match; else it is held for a review. The same again changes
+    nothing. Other terms do, before any news of a payment came; after that they are refused. News
+    that waited for the order is decided at once.
     """
     from pydantic import ValidationError
 
