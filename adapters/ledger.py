@@ -78,16 +78,7 @@ class OrderLedger(Application[str]):
         Raises `StorageUnavailable` where nothing could be stored.
         """
         for _ in range(CONFLICT_TRIES):
-            naming = self._stores_with_names(commands)
-            taken = self._take(_streams(commands))
-            names = _names_to_look_up(commands, naming, taken) if naming else []
-            found = self.event_log.named(names) if names else ()
-            if found:
-                named = {stream_of(store, order_id) for store, _, order_id, _ in found}
-                taken |= self._take(named - taken.keys())
-            batch = Batch(self.mapper, taken, Directory(found), naming, self._registered_only)
-            for command in commands:
-                batch.add(command)
+            batch = self._decide(commands)
             try:
                 positions = self.event_log.append(batch.entries)
             except VersionConflict as error:
@@ -103,17 +94,26 @@ class OrderLedger(Application[str]):
 
         Raises `StorageUnavailable`.
         """
-        batch = _Batch(self.mapper, self._take(deliveries))
-        for delivery in deliveries:
-            batch.add(delivery)
-        return [
-            Receipt(entry.outcome, order, None, entry.reason)
-            for entry, order in zip(batch.entries, batch.orders, strict=True)
-        ]
+        foreseen = self._decide(deliveries).receipts([None] * len(deliveries))
+        return cast("list[Receipt]", foreseen)
 
     def history(self, stream: str) -> list[Recorded[OrderEvent]]:
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]
+
+    def _decide(self, commands: Sequence[Command]) -> Batch:
+        """The batch that commands make, decided on the orders as they are now."""
+        naming = self._stores_with_names(commands)
+        taken = self._take(_streams(commands))
+        names = _names_to_look_up(commands, naming, taken) if naming else []
+        found = self.event_log.named(names) if names else ()
+        if found:
+            named = {stream_of(store, order_id) for store, _, order_id, _ in found}
+            taken |= self._take(named - taken.keys())
+        batch = Batch(self.mapper, taken, Directory(found), naming, self._registered_only)
+        for command in commands:
+            batch.add(command)
+        return batch
 
     def _stores_with_names(self, commands: Iterable[Command]) -> frozenset[str]:
         """The stores in which a delivery may be about an order that goes by another name."""

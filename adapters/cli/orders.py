@@ -163,7 +163,7 @@ def register(
     store: OneStore = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Register an order: only the right amount of money then delivers it.
+    """Register an order: what is to be paid for it.
 
     A PAID counts if amount and currency match; else it is held for a review. The same again changes
     nothing. Other terms do, before any news of a payment came; after that they are refused. News

@@ -40,7 +40,7 @@ def list_reviews(
 def accept(
     order_id: OrderId, reason: Reason, store: OneStore = "default", as_json: AsJson = False
 ) -> None:
-    """Close an order's open review; if it holds a PAID, the order is delivered."""
+    """Close a review; a PAID that it holds delivers the order."""
     _resolve("accept", order_id, store, reason, as_json)
 
 
@@ -48,7 +48,7 @@ def accept(
 def reject(
     order_id: OrderId, reason: Reason, store: OneStore = "default", as_json: AsJson = False
 ) -> None:
-    """Close an order's open review; if it holds a PAID, that counts for nothing."""
+    """Close a review; a PAID that it holds counts for nothing."""
     _resolve("reject", order_id, store, reason, as_json)
 
 
