@@ -22,8 +22,9 @@ from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
+from projections.totals import MONEY
 
-PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
+PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY, MONEY)
 
 
 @dataclass(frozen=True)

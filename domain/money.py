@@ -56,6 +56,11 @@ def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
     return total
 
 
+def exact_product(amount: Decimal, times: int) -> Decimal:
+    """The amount so many times, to the last digit."""
+    return EXACTLY.multiply(amount, times)
+
+
 def amount_text(amount: Decimal) -> str:
     """The amount as a plain decimal string, never in scientific notation."""
     return format(amount, "f")

@@ -33,6 +33,8 @@ from adapters.cli.options import ending, group
 from adapters.cli.output import Failed, complain
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
 from adapters.cli.send import send
+from adapters.cli.totals import EXAMPLES as TOTALS_EXAMPLES
+from adapters.cli.totals import show_totals
 
 NAME = "order-ledger"
 EXIT_FAILED = 1
@@ -116,6 +118,7 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.add_typer(orders.app, name="orders")
 app.add_typer(review.app, name="review")
+app.command("totals", epilog=TOTALS_EXAMPLES)(show_totals)
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")

@@ -31,6 +31,7 @@ from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.providers import provider_router
 from adapters.http.quarantine import quarantine_router
+from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
@@ -131,6 +132,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
     app.include_router(query_router(service.queries, door))
+    app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
     quarantine = Quarantine(service.ledger, senders, service.operators)
