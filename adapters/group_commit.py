@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from adapters.ledger import Delivery, Receipt
+from adapters.batch import Command, Delivery, Receipt
 from adapters.logs import discreetly
 from adapters.storage.log import StorageUnavailable
 from adapters.tally import Tally
@@ -19,7 +19,12 @@ from adapters.tally import Tally
 log = logging.getLogger("order_ledger.writer")
 
 CLOSE_SECONDS = 20.0
-Commit = Callable[[Sequence[Delivery]], Sequence[Receipt]]
+COMMAND_BYTES = 1024  # about what a command takes that no body came with
+Commit = Callable[[Sequence[Command]], Sequence[Receipt | Exception]]
+
+
+def _size(command: Command) -> int:
+    return len(command.body) if isinstance(command, Delivery) else COMMAND_BYTES
 
 
 class Overloaded(Exception):
@@ -38,7 +43,7 @@ class Limits:
 
 @dataclass(slots=True)
 class _Waiting:
-    delivery: Delivery
+    command: Command
     future: asyncio.Future[Receipt]
 
 
@@ -61,13 +66,14 @@ class GroupCommit:
 
     @property
     def depth(self) -> int:
-        """The deliveries that wait for the writer."""
+        """The commands that wait for the writer."""
         return len(self._queue)
 
-    async def submit(self, delivery: Delivery) -> Receipt:
-        """Wait until the delivery is on disk. Raises `Overloaded` at once where the queue is full,
-        and `StorageUnavailable` where the batch could not be stored."""
-        size = len(delivery.body)
+    async def submit(self, command: Command) -> Receipt:
+        """Wait until the command is on disk. Raises `Overloaded` at once where the queue is full,
+        `StorageUnavailable` where the batch could not be stored, and `Refused` where the order does
+        not allow a placement or a resolution."""
+        size = _size(command)
         full = (
             len(self._queue) >= self._limits.queue_count_max
             or self._queue_bytes + size > self._limits.queue_bytes_max
@@ -76,7 +82,7 @@ class GroupCommit:
             raise Overloaded
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Receipt] = loop.create_future()
-        self._queue.append(_Waiting(delivery, future))
+        self._queue.append(_Waiting(command, future))
         self._queue_bytes += size
         if not self._committing:
             self._committing = True
@@ -112,7 +118,7 @@ class GroupCommit:
         batch: list[_Waiting] = []
         batch_bytes = 0
         while self._queue and len(batch) < self._limits.batch_count_max:
-            size = len(self._queue[0].delivery.body)
+            size = _size(self._queue[0].command)
             if batch and batch_bytes + size > self._limits.batch_bytes_max:
                 break
             batch.append(self._queue.popleft())
@@ -123,19 +129,19 @@ class GroupCommit:
 
     def _write(self, batch: list[_Waiting]) -> list[Receipt | Exception]:
         """On the writer's thread: commit together, and one by one where that fails by itself."""
-        deliveries = [waiting.delivery for waiting in batch]
+        commands = [waiting.command for waiting in batch]
         try:
-            return list(self._commit(deliveries))
+            return list(self._commit(commands))
         except StorageUnavailable as error:
             return [error] * len(batch)
         except Exception as error:
             what = discreetly(error)
             log.error("a batch of %d could not be written together: %s", len(batch), what)
-        return [self._write_alone(delivery) for delivery in deliveries]
+        return [self._write_alone(command) for command in commands]
 
-    def _write_alone(self, delivery: Delivery) -> Receipt | Exception:
+    def _write_alone(self, command: Command) -> Receipt | Exception:
         try:
-            return self._commit([delivery])[0]
+            return self._commit([command])[0]
         except Exception as error:
             return error
 

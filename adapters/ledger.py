@@ -1,9 +1,8 @@
 """The ledger: an `eventsourcing` application over our log, and the batch append of deliveries."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Any, cast
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
@@ -11,69 +10,43 @@ from eventsourcing.persistence import (
     InfrastructureFactory,
     Mapper,
     MapperDeserialisationError,
-    StoredEvent,
 )
 from eventsourcing.utils import Environment, EnvType
 
+from adapters.batch import Batch, Command, Delivery, Receipt, Taken, is_open
 from adapters.held_orders import HeldOrder, HeldOrders
 from adapters.mapper import EventMapper
-from adapters.storage.log import EventLog, LogEntry, StoredAt, VersionConflict
-from domain.log import Position, Recorded, stream_of
-from domain.order import ImpossibleHistory, Order, OrderEvent, decide
-from domain.payment import Origin, Outcome, PaymentNotice
+from adapters.names import Directory
+from adapters.storage.log import EventLog, StoredAt, VersionConflict
+from domain.log import Recorded, stream_of
+from domain.order import ImpossibleHistory, Order, OrderEvent
+from domain.payment import PaymentNotice
+from domain.registration import Placement, Refused
+
+__all__ = ["Command", "Delivery", "OrderLedger", "Receipt"]
 
 CONFLICT_TRIES = 5
-# The outcome of a delivery that tells of several orders is its weightiest one: the last here.
-WEIGHTS = (Outcome.DUPLICATE, Outcome.STALE, Outcome.RECORDED, Outcome.CONFLICT)
-
-
-@dataclass(slots=True)
-class Delivery:
-    """An authentic delivery, translated: it holds a notice or several, or says why there is none.
-
-    Its notices are recorded together or not at all. `key_id` names the secret that verified it,
-    `replay_of` the delivery that it takes in again, and `context` is what besides the body is
-    needed to read it (JSON).
-
-    Like all that is made once per delivery it is not frozen, which would cost three times as much;
-    nobody changes it.
-    """
-
-    provider: str
-    received_at: datetime
-    body: bytes = field(repr=False)
-    body_sha256: str
-    notices: tuple[PaymentNotice, ...] = ()
-    outcome: Outcome = Outcome.RECORDED
-    reason: str | None = None
-    address: str | None = None
-    key_id: str | None = None
-    origin: Origin = Origin.WEBHOOK
-    replay_of: int | None = None
-    context: str | None = None
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What became of a delivery, once it is on disk. It names an order where it told of one."""
-
-    outcome: Outcome
-    order: Order | None
-    position: Position | None
-    reason: str | None = None
+# Another process may register a store's first order: how soon that is known here.
+LOOK_AGAIN_SECONDS = 0.2
 
 
 class OrderLedger(Application[str]):
     """Orders, their events, and the log that holds them.
 
-    `record` is the way in for deliveries. Besides it the library's own ways work on the same
-    stored events: `repository.get(stream, projector_func=project)`, `save(*events)` and the
+    `execute` is the way in for commands: deliveries, a shop's placements, an operator's
+    resolutions; `record` is the same for deliveries. Besides it the library's own ways work on the
+    same stored events: `repository.get(stream, projector_func=project)`, `save(*events)` and the
     notification log.
+
+    With `registered_only`, news of an order that nobody registered waits until somebody does.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, registered_only: bool = False) -> None:
         self.event_log = log
+        self._registered_only = registered_only
         self._orders = HeldOrders()
+        self._naming: frozenset[str] = frozenset()  # the stores that have names of orders
+        self._look_again_at = 0.0
         super().__init__()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -93,28 +66,27 @@ class OrderLedger(Application[str]):
         return EventMapper()
 
     def record(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        """Decide and append a batch of deliveries in one transaction, durable on return.
+        """Decide and append a batch of deliveries (see `execute`)."""
+        return cast("list[Receipt]", self.execute(deliveries))
 
-        Call it on one thread. Where another writer was first to one of the orders, everything is
-        read and decided anew.
+    def execute(self, commands: Sequence[Command]) -> list[Receipt | Refused]:
+        """Decide and append a batch of commands in one transaction, durable on return.
+
+        A placement or a resolution that its order does not allow gives `Refused` in its place; the
+        others are stored. Call it on one thread. Where another writer was first to one of the
+        orders, everything is read and decided anew.
         Raises `StorageUnavailable` where nothing could be stored.
         """
         for _ in range(CONFLICT_TRIES):
-            batch = _Batch(self.mapper, self._take(deliveries))
-            for delivery in deliveries:
-                batch.add(delivery)
+            batch = self._decide(commands)
             try:
                 positions = self.event_log.append(batch.entries)
             except VersionConflict as error:
                 conflict = error
                 continue
+            self._naming |= batch.naming
             self._orders.keep(batch.close(positions))
-            return [
-                Receipt(entry.outcome, order, position, entry.reason)
-                for entry, order, position in zip(
-                    batch.entries, batch.orders, positions, strict=True
-                )
-            ]
+            return batch.receipts(positions)
         raise conflict
 
     def foresee(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
@@ -122,37 +94,52 @@ class OrderLedger(Application[str]):
 
         Raises `StorageUnavailable`.
         """
-        batch = _Batch(self.mapper, self._take(deliveries))
-        for delivery in deliveries:
-            batch.add(delivery)
-        return [
-            Receipt(entry.outcome, order, None, entry.reason)
-            for entry, order in zip(batch.entries, batch.orders, strict=True)
-        ]
+        foreseen = self._decide(deliveries).receipts([None] * len(deliveries))
+        return cast("list[Receipt]", foreseen)
 
     def history(self, stream: str) -> list[Recorded[OrderEvent]]:
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]
 
-    def _take(self, deliveries: Sequence[Delivery]) -> dict[str, HeldOrder | str]:
+    def _decide(self, commands: Sequence[Command]) -> Batch:
+        """The batch that commands make, decided on the orders as they are now."""
+        naming = self._stores_with_names(commands)
+        taken = self._take(_streams(commands))
+        names = _names_to_look_up(commands, naming, taken) if naming else []
+        found = self.event_log.named(names) if names else ()
+        if found:
+            named = {stream_of(store, order_id) for store, _, order_id, _ in found}
+            taken |= self._take(named - taken.keys())
+        batch = Batch(self.mapper, taken, Directory(found), naming, self._registered_only)
+        for command in commands:
+            batch.add(command)
+        return batch
+
+    def _stores_with_names(self, commands: Iterable[Command]) -> frozenset[str]:
+        """The stores in which a delivery may be about an order that goes by another name."""
+        now = monotonic()
+        if now >= self._look_again_at:
+            self._naming = self.event_log.stores_with_names()
+            self._look_again_at = now + LOOK_AGAIN_SECONDS
+        placed = [command.store for command in commands if isinstance(command, Placement)]
+        return self._naming.union(placed) if placed else self._naming
+
+    def _take(self, streams: Iterable[str]) -> dict[str, Taken]:
         """The orders of a batch, or what is wrong with them. They come back when it is stored."""
-        streams = {
-            stream_of(notice.store, notice.order_id)
-            for delivery in deliveries
-            for notice in delivery.notices
-        }
-        taken: dict[str, HeldOrder | str] = {}
+        taken: dict[str, Taken] = {}
+        missing: list[str] = []
         for stream in streams:
             held = self._orders.take(stream)
             if held is not None:
                 taken[stream] = held
-        missing = [stream for stream in streams if stream not in taken]
+            else:
+                missing.append(stream)
         stored = self.event_log.load(missing) if missing else {}
         for stream in missing:
             taken[stream] = self._fold(stream, stored.get(stream, ()))
         return taken
 
-    def _fold(self, stream: str, stored: Sequence[StoredAt]) -> HeldOrder | str:
+    def _fold(self, stream: str, stored: Sequence[StoredAt]) -> Taken:
         held = HeldOrder(Order(stream))
         try:
             for at in stored:
@@ -170,103 +157,33 @@ class OrderLedger(Application[str]):
         return Recorded(stored.position, stored.recorded_at, event)
 
 
-class _Batch:
-    """Deliveries decided one after the other, each seeing what those before it will append."""
-
-    def __init__(self, mapper: Mapper[str], taken: Mapping[str, HeldOrder | str]) -> None:
-        self.entries: list[LogEntry] = []
-        self.orders: list[Order | None] = []
-        self._mapper = mapper
-        self._taken = taken
-
-    def add(self, delivery: Delivery) -> None:
-        """Decide a delivery. One that tells of an order whose history is damaged is quarantined."""
-        held: list[HeldOrder] = []
-        for notice in delivery.notices:
-            taken = self._taken[stream_of(notice.store, notice.order_id)]
-            if isinstance(taken, str):
-                self._append(_entry(delivery, Outcome.QUARANTINED, taken), None)
-                return
-            held.append(taken)
-        if held:
-            entry = self._decide(delivery, held)
-            self._append(entry, held[0].order if len(held) == 1 else None)
+def _streams(commands: Iterable[Command]) -> set[str]:
+    """The orders that commands name."""
+    streams: set[str] = set()
+    for command in commands:
+        if isinstance(command, Delivery):
+            for notice in command.notices:
+                streams.add(stream_of(notice.store, notice.order_id))
         else:
-            self._append(_entry(delivery, delivery.outcome, delivery.reason), None)
-
-    def close(self, positions: Sequence[Position | None]) -> list[HeldOrder]:
-        """The orders as they are now, each knowing where its new events stand."""
-        for entry, position in zip(self.entries, positions, strict=True):
-            if position is not None:
-                first = position.index - len(entry.events) + 1
-                for index, event in enumerate(entry.events, first):
-                    held = self._taken[str(event.originator_id)]
-                    assert isinstance(held, HeldOrder)
-                    held.indexes.append(index)
-        return [held for held in self._taken.values() if isinstance(held, HeldOrder)]
-
-    def _append(self, entry: LogEntry, order: Order | None) -> None:
-        self.entries.append(entry)
-        self.orders.append(order)
-
-    def _decide(self, delivery: Delivery, orders: Sequence[HeldOrder]) -> LogEntry:
-        events: list[StoredEvent] = []
-        outcomes: list[Outcome] = []
-        is_kept = True
-        for notice, held in zip(delivery.notices, orders, strict=True):
-            decision = decide(held.order, notice)
-            outcomes.append(decision.outcome)
-            is_duplicate = decision.outcome is Outcome.DUPLICATE
-            is_kept = is_kept and is_duplicate and _holds(held.order, notice)
-            for event in decision.events:
-                held.advance(event)
-                held.pending[event.originator_version] = len(self.entries)
-                events.append(self._mapper.to_stored_event(event))
-        original = decision.original_version  # of the last: where all repeat, it says where
-        return _entry(
-            delivery,
-            outcomes[0] if len(outcomes) == 1 else max(outcomes, key=WEIGHTS.index),
-            stream=orders[0].order.id if len(orders) == 1 else None,
-            is_kept=is_kept,
-            events=events,
-            position=held.position(original) if original else None,
-            duplicate_of=held.pending.get(original) if original else None,
-        )
+            streams.add(stream_of(command.store, command.order_id))
+    return streams
 
 
-def _holds(order: Order, notice: PaymentNotice) -> bool:
-    """Whether these very bytes are kept with an earlier delivery of the order."""
-    known = order.deliveries[notice.provider, notice.delivery_key]
-    return any(k.news.body_sha256 == notice.body_sha256 for k in known)
-
-
-def _entry(
-    delivery: Delivery,
-    outcome: Outcome,
-    reason: str | None = None,
-    *,
-    stream: str | None = None,
-    is_kept: bool = False,
-    events: Sequence[StoredEvent] = (),
-    position: Position | None = None,
-    duplicate_of: int | None = None,
-) -> LogEntry:
-    """A delivery as the log keeps it, with its body unless that is kept already."""
-    return LogEntry(
-        delivery.provider,
-        outcome,
-        delivery.received_at,
-        delivery.body_sha256,
-        stream,
-        reason,
-        None if is_kept or delivery.replay_of is not None else delivery.body,
-        events,
-        position,
-        duplicate_of,
-        len(delivery.body),
-        delivery.address,
-        delivery.key_id,
-        delivery.origin,
-        delivery.replay_of,
-        delivery.context,
-    )
+def _names_to_look_up(
+    commands: Iterable[Command], naming: frozenset[str], taken: dict[str, Taken]
+) -> list[tuple[str, str]]:
+    """The names by which what a batch tells may find a registered order, or parked news."""
+    names: dict[tuple[str, str], None] = {}
+    for command in commands:
+        told: list[PaymentNotice | Placement] = []
+        if isinstance(command, Placement):
+            told.append(command)
+        elif isinstance(command, Delivery):
+            for notice in command.notices:
+                order = taken[stream_of(notice.store, notice.order_id)]
+                if notice.store in naming and is_open(order):
+                    told.append(notice)
+        for one in told:
+            for name in (one.order_id, *one.references):
+                names[one.store, name] = None
+    return list(names)

@@ -41,12 +41,23 @@ class OrderView(BaseModel):
     updated_at: datetime
     version: int
     position: str
+    registered: bool
+    parked_since: datetime | None
+
+
+class ParkedNews(BaseModel):
+    """How many orders, 1,000 standing for more, have news that waits for them to be registered, and
+    when the oldest of it came."""
+
+    orders: int
+    oldest_since: datetime | None
 
 
 class EventView(BaseModel):
     """An event of an order's history. What its type does not have is null.
 
-    `caused_by` is the version of the news that it follows from, for a conflict the original's.
+    `caused_by` is the version of the event that it follows from, for a conflict the original's;
+    `decision` that of the registration or the verdict that let a PAID count which had waited.
     `key_id` names the secret that proved news, `origin` the way on which it came in (webhook,
     replay, import, reconcile); `reconciled` news is what webhooks lost and was brought in later.
     """
@@ -77,6 +88,11 @@ class EventView(BaseModel):
     key_id: str | None
     origin: str | None
     reconciled: bool
+    decision: int | None
+    told_status: str | None
+    by: str | None
+    verdict: str | None
+    moved_to: str | None
 
 
 class HistoryView(BaseModel):
@@ -165,6 +181,7 @@ class Queries:
         store: str | None = None,
         status: str | None = None,
         review_open: bool = False,
+        parked: bool = False,
         reference: str | None = None,
         after: str | None = None,
         limit: int = 100,
@@ -173,7 +190,9 @@ class Queries:
         position = None if after is None else _read_cursor(after)
 
         def ask(reader: Reader) -> list[OrderRow]:
-            return _orders(reader, store, status, review_open, reference, position, limit + 1)
+            return _orders(
+                reader, store, status, review_open, parked, reference, position, limit + 1
+            )
 
         rows = self._views.read(ask)
         items = [_order_view(row) for row in rows[:limit]]
@@ -181,6 +200,12 @@ class Queries:
         return OrderPage(
             items=items, next=_write_cursor(last.store, last.order_id) if last else None
         )
+
+    def parked(self) -> ParkedNews:
+        """What waits for its order to be registered, since when."""
+        clauses = 'WHERE "parked_since" IS NOT NULL ORDER BY "parked_since" LIMIT '
+        rows = self._views.select(ORDERS, f"{clauses}{PAGE_SIZE_MAX:d}", ())
+        return ParkedNews(orders=len(rows), oldest_since=rows[0].parked_since if rows else None)
 
     def history(self, store: str, order_id: str) -> HistoryView | None:
         """Every event of an order."""
@@ -254,6 +279,7 @@ def _orders(
     store: str | None,
     status: str | None,
     review_open: bool,
+    parked: bool,
     reference: str | None,
     after: tuple[str, str] | None,
     limit: int,
@@ -267,6 +293,8 @@ def _orders(
         params.append(status)
     if review_open:
         where.append('"review" IS NOT NULL')
+    if parked:
+        where.append('"parked_since" IS NOT NULL')
     if reference is not None:
         named = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
         where.append(
@@ -305,6 +333,8 @@ def _order_view(row: OrderRow) -> OrderView:
         updated_at=row.updated_at,
         version=row.version,
         position=str(Position(row.partition, row.idx)),
+        registered=bool(row.registered),  # an older release's generation does not say
+        parked_since=row.parked_since,
     )
 
 

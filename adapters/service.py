@@ -28,8 +28,9 @@ from adapters.watching import Watch
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
+from projections.totals import MONEY
 
-PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
+PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY, MONEY)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.storage = open_storage(settings.database_url, PROJECTIONS)
-        self.ledger = OrderLedger(self.storage.log)
+        self.ledger = OrderLedger(self.storage.log, settings.require_registered_orders)
         self.views = self.storage.views
         self.source = EventSource(self.storage.events)
         self.operators = OperatorLog(self.storage.access)

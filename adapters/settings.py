@@ -2,6 +2,7 @@
 
 import json
 import os
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -31,6 +32,7 @@ from adapters.providers import ProviderSettings, kind_of
 from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_path
+from domain.money import exact_amount
 
 PREFIX = "ORDER_LEDGER_"
 CONFIG_VARIABLE = "ORDER_LEDGER_CONFIG"
@@ -50,6 +52,16 @@ def _network(text: object) -> object:
 
 TrustedNetwork = Annotated[Network, BeforeValidator(_network)]
 LedgerName = Annotated[str, Field(pattern=LEDGER_NAME)]
+
+
+def _exact(value: object) -> object:
+    """A number of which no digit was lost: TOML's 0.05 is a float, its text is exact."""
+    if isinstance(value, float):
+        raise ValueError('write it as a text, such as "0.05"')
+    try:
+        return exact_amount(Decimal(str(value)), None)
+    except InvalidOperation:
+        raise ValueError('a decimal number is wanted, such as "0.05"') from None
 
 
 class ConfigurationError(Exception):
@@ -104,6 +116,13 @@ class Settings(BaseSettings):
     )
     witness_url: str | None = Field(
         None, repr=False, description="where `checkpoint publish` sends a checkpoint"
+    )
+    require_registered_orders: bool = Field(
+        False, description="news of an order that nobody registered waits until somebody does"
+    )
+    amount_tolerance: Annotated[Decimal, BeforeValidator(_exact)] = Field(
+        Decimal(0),
+        description="by how much, in major units, the money may differ from the registered amount",
     )
     providers: dict[Name, Annotated[ProviderSettings, BeforeValidator(_as_its_kind)]] = Field(
         {"sevi": SeviSettings(kind="sevi")},

@@ -1,6 +1,7 @@
 """Exact amounts of money in major units: `Decimal`s that no operation here ever rounds."""
 
-from decimal import Decimal
+from collections.abc import Iterable
+from decimal import Context, Decimal, Inexact
 
 # ISO 4217 (list one): the currencies whose minor unit is not two digits.
 MINOR_DIGITS = (
@@ -10,6 +11,8 @@ MINOR_DIGITS = (
 )
 INTEGER_DIGITS_MAX = 20
 FRACTION_DIGITS_MAX = 20
+# Wide enough for any sum of any number of amounts; what would be rounded all the same is an error.
+EXACTLY = Context(prec=100, traps=[Inexact])
 
 
 class AmountError(ValueError):
@@ -43,6 +46,19 @@ def exact_amount(number: Decimal, currency: str | None) -> Decimal:
     if padding > 0:
         digits, exponent = digits + (0,) * padding, exponent - padding
     return Decimal((sign, digits, exponent))
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum, to the last digit; 0 of nothing."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACTLY.add(total, amount)
+    return total
+
+
+def exact_product(amount: Decimal, times: int) -> Decimal:
+    """The amount so many times, to the last digit."""
+    return EXACTLY.multiply(amount, times)
 
 
 def amount_text(amount: Decimal) -> str:

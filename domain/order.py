@@ -1,217 +1,80 @@
-"""The Order aggregate, read top to bottom: events, state, transition table, evolve, decide.
+"""The Order aggregate: evolve, which folds its events, and decide, which answers news with them.
 
-Only a PAID produces `Delivered`, and only once. Everything else is recorded, and the table below
-says what it does. Time and identity come in with the arguments; nothing here touches the world.
+Its events are in `domain/events.py`, its state in `domain/state.py`, what a status does in
+`domain/transitions.py`, what a shop and an operator decide in `domain/registration.py`. Only a PAID
+produces `Delivered`, and only once. Everything else is recorded. Time and identity come in with the
+arguments; nothing here touches the world.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, NamedTuple, assert_never
+from typing import Any, TypeGuard, assert_never
 
+from domain.events import (
+    EVENT_TYPES,
+    Consequence,
+    Delivered,
+    DeliveryConflicted,
+    Disposition,
+    News,
+    OrderEvent,
+    OrderPlaced,
+    ParkedNewsMoved,
+    PaymentFailed,
+    PaymentReceived,
+    ReviewReason,
+    ReviewRequired,
+    ReviewResolved,
+    Verdict,
+)
+from domain.gate import completes, mismatch, with_movement
 from domain.log import stream_of
-from domain.payment import Origin, Outcome, Payment, PaymentNotice, PaymentStatus
+from domain.payment import Outcome, PaymentNotice, PaymentStatus
+from domain.state import Cause, Confirmed, Deliveries, Known, Order, OrderStatus, Waiting
+from domain.transitions import (
+    HARMLESS_FROM_ANOTHER,
+    MONEY_WENT_BACK,
+    REVIEW_REASONS,
+    STALE,
+    TRANSITIONS,
+    UNAPPLIED,
+    Then,
+)
 
-# ---------------------------------------------------------------------------------------- events
-
-
-class Disposition(StrEnum):
-    """What a piece of news did to its order."""
-
-    APPLIED = "applied"  # it is the order's payment status now
-    NOTED = "noted"  # it changes nothing
-    STALE = "stale"  # not applied, since a PAID is known
-    HELD = "held"  # not applied; the review decides
-
-
-class ReviewReason(StrEnum):
-    """Why a person has to look at an order. A review never changes the order's status."""
-
-    UNRECOGNIZED_STATUS = "unrecognized_status"
-    OTHER_PROVIDER = "other_provider"
-    DELIVERY_CONFLICT = "delivery_conflict"
-    REFUNDED = "refunded"
-    PARTIALLY_REFUNDED = "partially_refunded"
-    DISPUTED = "disputed"
-    PAID_AFTER_REFUND = "paid_after_refund"
-    FAILED_AFTER_PAID = "failed_after_paid"
-    CANCELLED_AFTER_PAID = "cancelled_after_paid"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderEvent:
-    """An event of one order: `originator_id` is its stream, versions count from 1."""
-
-    originator_id: str
-    originator_version: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News(OrderEvent):
-    """The facts of a delivery, as told by the provider (see `domain.payment.PaymentNotice`)."""
-
-    provider: str
-    delivery_key: str
-    status: PaymentStatus
-    raw_status: str
-    received_at: datetime
-    body_sha256: str
-    references: tuple[str, ...] = ()
-    amount: Decimal | None = None
-    currency: str | None = None
-    payment: Payment | None = None
-    occurred_at: datetime | None = None
-    key_id: str | None = None
-    origin: Origin = Origin.WEBHOOK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentReceived(News):
-    """A delivery, whatever its status, and what it did."""
-
-    disposition: Disposition
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryConflicted(News):
-    """A delivery under a known key that says something else: kept, never applied."""
-
-    original_version: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consequence(OrderEvent):
-    """What follows from a piece of news, which it names by its version."""
-
-    caused_by: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered(Consequence):
-    """The order may be handed over: its payment is confirmed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentFailed(Consequence):
-    """The order's payment failed, was cancelled or expired; a later PAID still delivers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewRequired(Consequence):
-    """A person has to look at the order."""
-
-    reason: ReviewReason
-
-
-EVENT_TYPES: tuple[type[OrderEvent], ...] = (
-    PaymentReceived, DeliveryConflicted, Delivered, PaymentFailed, ReviewRequired,
-)  # fmt: skip
-
-# ----------------------------------------------------------------------------------------- state
-
-
-class OrderStatus(StrEnum):
-    """Where an order stands. DELIVERED is final; the other two change with the news."""
-
-    AWAITING_PAYMENT = "AWAITING_PAYMENT"
-    PAYMENT_FAILED = "PAYMENT_FAILED"
-    DELIVERED = "DELIVERED"
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What the PAIDs of an order told: their payments, and the latest time they named."""
-
-    payment_refs: frozenset[str]
-    occurred_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A recorded piece of news and the version of the last event that it caused."""
-
-    news: News
-    last_version: int
-
-
-DeliveryKey = tuple[str, str]  # (provider, delivery key)
-Deliveries = dict[DeliveryKey, tuple[Known, ...]]
-
-
-class Order(NamedTuple):
-    """An order as its events tell it. `id` is its stream; version 0 means: nothing recorded yet."""
-
-    id: str
-    version: int = 0
-    status: OrderStatus = OrderStatus.AWAITING_PAYMENT
-    payment_status: PaymentStatus | None = None
-    review: ReviewReason | None = None
-    provider: str | None = None  # the provider that first named the order
-    paid: Confirmed | None = None
-    refunded: bool = False  # a refund or a dispute was told of
-    last_news: News | None = None
-    deliveries: Mapping[DeliveryKey, tuple[Known, ...]] = {}
-
-
-# ------------------------------------------------------------------------------ transition table
-
-
-class Then(StrEnum):
-    """What a status does to an order; the words are the ones of the README's diagram."""
-
-    DELIVER = "Delivered"
-    AWAIT = "AWAITING_PAYMENT"
-    FAIL = "PAYMENT_FAILED"
-    NOTE = "recorded, nothing more"
-    STALE = "stale"
-    STALE_REVIEW = "stale, review"
-    STALE_REVIEW_IF_NEWER = "stale, review if it tells of the paid payment or is later"
-    REVIEW = "recorded, review"
-    HOLD = "recorded, not applied, review"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a status does before a PAID is known, and after."""
-
-    before_paid: Then
-    after_paid: Then
-
+__all__ = [
+    "EVENT_TYPES",
+    "TRANSITIONS",
+    "Consequence",
+    "Decision",
+    "Delivered",
+    "Deliveries",
+    "DeliveryConflicted",
+    "Disposition",
+    "ImpossibleHistory",
+    "News",
+    "Order",
+    "OrderEvent",
+    "OrderPlaced",
+    "OrderStatus",
+    "ParkedNewsMoved",
+    "PaymentFailed",
+    "PaymentReceived",
+    "ReviewReason",
+    "ReviewRequired",
+    "ReviewResolved",
+    "Then",
+    "Unregistered",
+    "Verdict",
+    "advance",
+    "decide",
+    "evolve",
+    "project",
+    "receive",
+    "told_status",
+]  # fmt: skip
 
 S = PaymentStatus
-TRANSITIONS: Mapping[PaymentStatus, Rule] = MappingProxyType(
-    {
-        S.PAID: Rule(Then.DELIVER, Then.NOTE),
-        S.PENDING: Rule(Then.AWAIT, Then.STALE),
-        S.PARTIALLY_PAID: Rule(Then.AWAIT, Then.STALE),
-        S.FAILED: Rule(Then.FAIL, Then.STALE_REVIEW_IF_NEWER),
-        S.CANCELLED: Rule(Then.FAIL, Then.STALE_REVIEW),
-        S.EXPIRED: Rule(Then.FAIL, Then.STALE),
-        S.REFUNDED: Rule(Then.REVIEW, Then.REVIEW),
-        S.PARTIALLY_REFUNDED: Rule(Then.REVIEW, Then.REVIEW),
-        S.DISPUTED: Rule(Then.REVIEW, Then.REVIEW),
-        S.UNRECOGNIZED: Rule(Then.HOLD, Then.HOLD),
-    }
-)
-REVIEW_REASONS: Mapping[PaymentStatus, ReviewReason] = MappingProxyType(
-    {
-        S.REFUNDED: ReviewReason.REFUNDED,
-        S.PARTIALLY_REFUNDED: ReviewReason.PARTIALLY_REFUNDED,
-        S.DISPUTED: ReviewReason.DISPUTED,
-        S.UNRECOGNIZED: ReviewReason.UNRECOGNIZED_STATUS,
-        S.FAILED: ReviewReason.FAILED_AFTER_PAID,
-        S.CANCELLED: ReviewReason.CANCELLED_AFTER_PAID,
-        S.PAID: ReviewReason.PAID_AFTER_REFUND,
-    }
-)
-MONEY_WENT_BACK = frozenset({S.REFUNDED, S.PARTIALLY_REFUNDED, S.DISPUTED})
-# Another provider's word that no money moved is no reason to call a person.
-HARMLESS_FROM_ANOTHER = frozenset({S.PENDING, S.FAILED, S.CANCELLED, S.EXPIRED})
-STALE = frozenset({Then.STALE, Then.STALE_REVIEW, Then.STALE_REVIEW_IF_NEWER})
-UNAPPLIED = STALE | {Then.HOLD, Then.NOTE}
 
 # ---------------------------------------------------------------------------------------- evolve
 
@@ -238,65 +101,92 @@ def advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
     event: so a fold stays linear. An order that it returned earlier is no more to be used."""
     _require(event.originator_id == order.id, event, "the event belongs to another order")
     _require(event.originator_version == order.version + 1, event, "a version is missing or double")
+    if isinstance(event, Consequence):
+        return _follow(order, event, deliveries)
+    _require(order.due is None, event, "the PAID before it delivered nothing")
     match event:
         case PaymentReceived() | DeliveryConflicted():
             return _take_in(order, event, deliveries)
-        case Consequence():
-            return _follow(order, event, deliveries)
+        case OrderPlaced():
+            return _place(order, event)
+        case ReviewResolved():
+            return _resolve(order, event)
+        case ParkedNewsMoved():
+            _require(bool(order.parked) and not order.placed, event, "nothing is parked here")
+            return order._replace(version=event.originator_version, parked=())
     raise ImpossibleHistory(f"{_name(event)}: it is no event of an order")
 
 
 def _take_in(
     order: Order, news: PaymentReceived | DeliveryConflicted, deliveries: Deliveries
 ) -> Order:
-    _require(not _owes_delivered(order), news, "the PAID before it delivered nothing")
     key = (news.provider, news.delivery_key)
     known = deliveries.get(key, ())
-    deliveries[key] = (*known, Known(news, news.originator_version))
     changes: dict[str, Any] = {}
     if isinstance(news, DeliveryConflicted):
         original = known[0].news.originator_version if known else None
         _require(news.original_version == original, news, "no original delivery has this key")
     else:
-        before = [k.news for k in known if isinstance(k.news, PaymentReceived)]
-        _require(all(_retells(news, n) for n in before), news, "recorded before")
-        if order.provider in (None, news.provider):
-            changes = _learn(order, news)
-        else:
-            applied = news.disposition is Disposition.APPLIED
-            _require(not applied, news, "another provider's news was applied")
-    return order._replace(
-        version=news.originator_version,
-        provider=order.provider or news.provider,
-        last_news=news,
-        deliveries=deliveries,
-        **changes,
+        for k in known:
+            retold = isinstance(k.news, DeliveryConflicted) or _retells(news, k.news)
+            _require(retold, news, "recorded before")
+        changes = _receive(order, news)
+    deliveries[key] = (*known, Known(news, news.originator_version))
+    changes.setdefault("provider", order.provider or news.provider)
+    changes["version"] = news.originator_version
+    changes["last_cause"] = news
+    changes["deliveries"] = deliveries
+    return order._replace(**changes)
+
+
+def _retells(news: PaymentReceived, earlier: News) -> bool:
+    """Whether this records a delivery anew: its word was not known and is by now, it was parked and
+    its order is registered by now, or it turned out to complete the registered amount."""
+    if not isinstance(earlier, PaymentReceived) or news.body_sha256 != earlier.body_sha256:
+        return False
+    return (
+        (earlier.status is S.UNRECOGNIZED is not news.status)
+        or (earlier.disposition is Disposition.PARKED is not news.disposition)
+        or (news.told_status is not None and earlier.status is news.told_status)
     )
 
 
-def _owes_delivered(order: Order) -> bool:
-    """Whether the last news is an applied PAID that nothing followed from."""
-    last = order.last_news
-    applied = isinstance(last, PaymentReceived) and last.disposition is Disposition.APPLIED
-    paid = last is not None and last.status is S.PAID
-    return applied and paid and order.status is not OrderStatus.DELIVERED
-
-
-def _retells(news: News, earlier: News) -> bool:
-    """Whether this is the replay of a delivery whose word was not known, and is by now."""
-    same_bytes = news.body_sha256 == earlier.body_sha256
-    return same_bytes and earlier.status is S.UNRECOGNIZED is not news.status
+def _receive(order: Order, news: PaymentReceived) -> dict[str, Any]:
+    """What news changes about its order, by the name of the field."""
+    if news.disposition is Disposition.PARKED:
+        _require(order.placed is None, news, "news of a registered order was parked")
+        return {"provider": order.provider, "parked": (*order.parked, news)}
+    changes: dict[str, Any] = {}
+    if news.payment is not None:
+        changes["movements"] = with_movement(order.movements, news)
+        if order.placed is not None:
+            order = order._replace(movements=changes["movements"])
+    if news.told_status is not None:
+        part = news.status is S.PAID and news.told_status is S.PARTIALLY_PAID
+        enough = order.placed is not None and completes(order.placed, order.movements, news)
+        _require(part and enough, news, "it completes no registered amount")
+    if order.placed is not None or order.provider in (None, news.provider):
+        changes |= _learn(order, news)
+    else:
+        applied = news.disposition is Disposition.APPLIED
+        _require(not applied, news, "another provider's news was applied")
+    held = news.status is S.PAID and news.disposition is Disposition.HELD
+    if held and order.status is not OrderStatus.DELIVERED:
+        changes["waiting"] = Waiting(news, order.review)
+    return changes
 
 
 def _learn(order: Order, news: PaymentReceived) -> dict[str, Any]:
-    """What news of the order's own provider changes about it, by the name of the field."""
+    """What news that counts changes about its order; the order has its movement already."""
     changes: dict[str, Any] = {}
     if news.disposition is Disposition.APPLIED:
-        then = _rule(order, news.status)
+        then, _ = _rule(order, news.status, news)
         _require(then not in UNAPPLIED, news, "this news could not be applied")
         changes["payment_status"] = news.status
         if then is Then.AWAIT:
             changes["status"] = OrderStatus.AWAITING_PAYMENT
+        elif then is Then.DELIVER:
+            changes["due"] = news.originator_version
     if news.status is S.PAID:
         decided = news.disposition in (Disposition.APPLIED, Disposition.HELD)
         _require(decided or order.paid is not None, news, "the first PAID was passed over")
@@ -314,31 +204,84 @@ def _confirm(paid: Confirmed | None, news: News) -> Confirmed:
     return Confirmed(paid.payment_refs | refs, max(times, default=None))
 
 
+def _place(order: Order, placed: OrderPlaced) -> Order:
+    again = order.placed is not None
+    _require(not (again and order.deliveries), placed, "news of a payment came before it")
+    version = placed.originator_version
+    order = order._replace(version=version, last_cause=placed, placed=placed, parked=())
+    if order.waiting is not None and not order.refunded:
+        news = order.waiting.news
+        if mismatch(placed, order.movements, news) is None:
+            return order._replace(due=news.originator_version)
+    return order
+
+
+def _resolve(order: Order, resolved: ReviewResolved) -> Order:
+    _require(order.review is resolved.review, resolved, "this review is not open")
+    order = order._replace(version=resolved.originator_version, last_cause=resolved, review=None)
+    if order.waiting is None or order.waiting.review is not resolved.review:
+        return order
+    if resolved.verdict is Verdict.ACCEPTED:
+        return order._replace(due=order.waiting.news.originator_version)
+    return order._replace(waiting=None)
+
+
 def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
-    cause = order.last_news
-    if cause is None or cause.originator_version != event.caused_by:
-        raise ImpossibleHistory(f"{_name(event)}: it does not follow the news that it names")
-    key = (cause.provider, cause.delivery_key)
-    *earlier, last = deliveries[key]
-    deliveries[key] = (*earlier, Known(last.news, event.originator_version))
-    applied = isinstance(cause, PaymentReceived) and cause.disposition is Disposition.APPLIED
-    status, review = order.status, order.review
+    cause = order.last_cause
+    decision = event.decision if isinstance(event, Delivered) else None
+    named = event.caused_by if decision is None else decision
+    if cause is None or cause.originator_version != named:
+        raise ImpossibleHistory(f"{_name(event)}: it does not follow the event that it names")
+    changes = _changes(order, event, cause)
+    if isinstance(cause, News):
+        key = (cause.provider, cause.delivery_key)
+        known = deliveries[key]
+        deliveries[key] = (*known[:-1], Known(known[-1].news, event.originator_version))
+        changes["deliveries"] = deliveries
+    return order._replace(version=event.originator_version, **changes)
+
+
+def _changes(order: Order, event: Consequence, cause: Cause) -> dict[str, Any]:
+    """What follows from a cause, by the name of the field."""
     match event:
         case Delivered():
-            _require(applied and cause.status is S.PAID, event, "no PAID caused it")
-            _require(status is not OrderStatus.DELIVERED, event, "delivered twice")
-            status = OrderStatus.DELIVERED
+            return _deliver(order, event, cause)
         case PaymentFailed():
-            failed = TRANSITIONS[cause.status].before_paid is Then.FAIL
-            _require(applied and failed, event, "no failure caused it")
-            _require(status is OrderStatus.AWAITING_PAYMENT, event, "it changes nothing")
-            status = OrderStatus.PAYMENT_FAILED
+            failed = _is_applied(cause) and TRANSITIONS[cause.status].before_paid is Then.FAIL
+            _require(failed, event, "no failure caused it")
+            awaits = order.status is OrderStatus.AWAITING_PAYMENT
+            _require(awaits, event, "it changes nothing")
+            return {"status": OrderStatus.PAYMENT_FAILED}
         case ReviewRequired():
-            review = event.reason
-        case _:
-            raise ImpossibleHistory(f"{_name(event)}: it is no consequence that is known")
-    version = event.originator_version
-    return order._replace(version=version, status=status, review=review, deliveries=deliveries)
+            waiting = order.waiting
+            if waiting is not None and (cause is waiting.news or not isinstance(cause, News)):
+                waiting = Waiting(waiting.news, event.reason)
+            return {"review": event.reason, "waiting": waiting}
+    raise ImpossibleHistory(f"{_name(event)}: it is no consequence that is known")
+
+
+def _is_applied(cause: Cause | None) -> TypeGuard[PaymentReceived]:
+    """Whether this is news that was applied."""
+    return isinstance(cause, PaymentReceived) and cause.disposition is Disposition.APPLIED
+
+
+def _deliver(order: Order, event: Delivered, cause: Cause) -> dict[str, Any]:
+    if event.decision is None:
+        news = cause if _is_applied(cause) else None
+    else:
+        news = order.waiting.news if order.waiting is not None else None
+    if news is None or news.status is not S.PAID:
+        raise ImpossibleHistory(f"{_name(event)}: no PAID caused it")
+    _require(order.status is not OrderStatus.DELIVERED, event, "delivered twice")
+    _require(order.due == event.caused_by, event, "the PAID that it names does not count")
+    return {
+        "status": OrderStatus.DELIVERED,
+        "payment_status": S.PAID,
+        "paid": order.paid or _confirm(None, news),
+        "counted": news,
+        "waiting": None,
+        "due": None,
+    }
 
 
 def _require(condition: bool, event: OrderEvent, problem: str) -> None:
@@ -353,6 +296,14 @@ def _name(event: OrderEvent) -> str:
 # ---------------------------------------------------------------------------------------- decide
 
 
+class Unregistered(StrEnum):
+    """What becomes of news about an order that nobody registered."""
+
+    TAKE = "take"  # it is taken as it is told
+    PARK = "park"  # it waits until the order is registered
+    HOLD = "hold"  # several registered orders could be meant: a person has to look
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a notice does: the events to append, and for a duplicate the original's last version."""
@@ -362,8 +313,10 @@ class Decision:
     original_version: int | None = None
 
 
-def decide(order: Order, notice: PaymentNotice) -> Decision:
-    """Decide what a notice means to its order. Pure: the same order and notice, the same answer."""
+def decide(
+    order: Order, notice: PaymentNotice, unregistered: Unregistered = Unregistered.TAKE
+) -> Decision:
+    """Decide what a notice means to its order. Pure: the same arguments, the same answer."""
     assert order.id == stream_of(notice.store, notice.order_id), "the notice is another order's"
     known = order.deliveries.get((notice.provider, notice.delivery_key), ())
     if known:
@@ -372,8 +325,25 @@ def decide(order: Order, notice: PaymentNotice) -> Decision:
             return Decision(Outcome.DUPLICATE, original_version=original.last_version)
         if known[0].news.body_sha256 != notice.body_sha256:
             return _conflict(order, notice, known[0])
-    then, disposition, reason = _judge(order, notice)
-    news = PaymentReceived(**_facts(order, notice), disposition=disposition)
+    return receive(order, notice, unregistered)
+
+
+def receive(
+    order: Order, notice: PaymentNotice, unregistered: Unregistered = Unregistered.TAKE
+) -> Decision:
+    """Decide about news that is neither a duplicate nor a conflict."""
+    if order.placed is None and unregistered is Unregistered.PARK:
+        parked = PaymentReceived(**_facts(order, notice), disposition=Disposition.PARKED)
+        return Decision(Outcome.RECORDED, (parked,))
+    facts = _facts(order, notice)
+    if notice.payment is not None and order.placed is not None:
+        order = order._replace(movements=with_movement(order.movements, notice))
+        if _completes(order, notice):
+            facts |= {"status": S.PAID, "told_status": notice.status}
+    then, disposition, reason = _judge(order, facts["status"], notice)
+    if order.placed is None and unregistered is Unregistered.HOLD:
+        then, disposition, reason = None, Disposition.HELD, ReviewReason.AMBIGUOUS_REFERENCE
+    news = PaymentReceived(**facts, disposition=disposition)
     events: list[OrderEvent] = [news]
     if then is Then.DELIVER:
         events.append(Delivered(**_after(news)))
@@ -403,23 +373,39 @@ def _original_of(known: tuple[Known, ...], notice: PaymentNotice) -> Known | Non
 
 def _meaning(told: News | PaymentNotice) -> tuple[object, ...]:
     word = told.raw_status if told.status is S.UNRECOGNIZED else None
-    return told.status, word, told.amount, told.currency, told.payment
+    return told_status(told), word, told.amount, told.currency, told.payment
+
+
+def told_status(told: News | PaymentNotice) -> PaymentStatus:
+    """What the provider's word means, whatever was recorded."""
+    recorded_as = told.told_status if isinstance(told, PaymentReceived) else None
+    return recorded_as or told.status
+
+
+def _completes(order: Order, notice: PaymentNotice) -> bool:
+    """Whether a part payment, counted already, is the one by which the order is paid."""
+    return (
+        notice.status is S.PARTIALLY_PAID
+        and order.placed is not None
+        and order.status is not OrderStatus.DELIVERED
+        and not order.refunded
+        and completes(order.placed, order.movements, notice)
+    )
 
 
 def _judge(
-    order: Order, notice: PaymentNotice
+    order: Order, status: PaymentStatus, notice: PaymentNotice
 ) -> tuple[Then | None, Disposition, ReviewReason | None]:
     """What the table says: what follows, what the news did, and why a person has to look."""
-    then = _rule(order, notice.status)
-    if order.provider not in (None, notice.provider):
-        harmless = notice.status in HARMLESS_FROM_ANOTHER
+    then, reason = _rule(order, status, notice)
+    if order.placed is None and order.provider not in (None, notice.provider):
+        harmless = status in HARMLESS_FROM_ANOTHER
         unapplied = Disposition.NOTED if harmless else Disposition.HELD
         return (
             None,
             Disposition.STALE if then in STALE else unapplied,
             None if harmless else ReviewReason.OTHER_PROVIDER,
         )
-    reason = REVIEW_REASONS.get(notice.status)
     match then:
         case Then.DELIVER | Then.AWAIT | Then.FAIL:
             return then, Disposition.APPLIED, None
@@ -439,12 +425,21 @@ def _judge(
     assert_never(then)
 
 
-def _rule(order: Order, status: PaymentStatus) -> Then:
-    if order.paid is not None:
-        return TRANSITIONS[status].after_paid
-    if status is S.PAID and order.refunded:
-        return Then.HOLD
-    return TRANSITIONS[status].before_paid
+def _rule(
+    order: Order, status: PaymentStatus, told: News | PaymentNotice
+) -> tuple[Then, ReviewReason | None]:
+    """What a status does to an order that has its movement of money already, and why a person
+    would have to look."""
+    reason = REVIEW_REASONS.get(status)
+    undelivered = order.status is not OrderStatus.DELIVERED
+    if status is S.PAID and undelivered and (order.placed is not None or order.paid is None):
+        if order.refunded:
+            return Then.HOLD, reason
+        if order.placed is not None:
+            wrong = mismatch(order.placed, order.movements, told)
+            return (Then.DELIVER if wrong is None else Then.HOLD), wrong
+    rule = TRANSITIONS[status]
+    return (rule.before_paid if order.paid is None else rule.after_paid), reason
 
 
 def _contradicts(paid: Confirmed, notice: PaymentNotice) -> bool:

@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 from domain.log import Recorded, split_stream
 from domain.order import (
     Consequence,
+    Delivered,
     DeliveryConflicted,
     Disposition,
     News,
     OrderEvent,
+    OrderPlaced,
+    ParkedNewsMoved,
     PaymentReceived,
     ReviewRequired,
+    ReviewResolved,
 )
 from projections.model import AnyTable, Place, Projection, Row, Table
 
@@ -21,9 +25,12 @@ from projections.model import AnyTable, Place, Projection, Row, Table
 class HistoryRow(NamedTuple):
     """One event. Columns that its type does not have are None.
 
-    `caused_by` is the version of the news that an event follows from, for a conflict that of the
-    original delivery. The `payment_*` of a money movement are `payment_ref`, `payment_state` and
-    `payment_amount`; `payment_status` is what the provider says of the order's payment.
+    `caused_by` is the version of the event that an event follows from, for a conflict that of the
+    original delivery; `decision` that of what let a PAID count that waited. `by` is who registered
+    the order or decided its review. `told_status` is what a provider's word means where another
+    status was recorded, `moved_to` the order that took in what was parked. The `payment_*` of a
+    money movement are `payment_ref`, `payment_state` and `payment_amount`; `payment_status` is what
+    the provider says of the order's payment.
     """
 
     partition: int
@@ -52,6 +59,11 @@ class HistoryRow(NamedTuple):
     reason: str | None = None
     key_id: str | None = None
     origin: str | None = None
+    decision: int | None = None
+    told_status: str | None = None
+    by: str | None = None
+    verdict: str | None = None
+    moved_to: str | None = None
 
 
 HISTORY = Table(
@@ -93,8 +105,22 @@ def _details(event: OrderEvent) -> dict[str, Any]:
             return _told(event) | _standing(event)
         case ReviewRequired():
             return {"caused_by": event.caused_by, "reason": event.reason.value}
+        case Delivered():
+            return {"caused_by": event.caused_by, "decision": event.decision}
         case Consequence():
             return {"caused_by": event.caused_by}
+        case OrderPlaced():
+            return {
+                "amount": event.amount,
+                "currency": event.currency,
+                "references": event.references,
+                "by": event.by,
+            }
+        case ReviewResolved():
+            verdict = event.verdict.value
+            return {"reason": event.reason, "by": event.by, "verdict": verdict}
+        case ParkedNewsMoved():
+            return {"moved_to": event.to}
     return {}
 
 
@@ -125,6 +151,7 @@ def _standing(news: News) -> dict[str, Any]:
             return {
                 "disposition": news.disposition.value,
                 "stale": news.disposition is Disposition.STALE,
+                "told_status": news.told_status.value if news.told_status else None,
             }
         case DeliveryConflicted():
             return {"caused_by": news.original_version}

@@ -11,17 +11,25 @@ from domain.order import (
     Delivered,
     Disposition,
     OrderEvent,
+    OrderPlaced,
     OrderStatus,
+    ParkedNewsMoved,
     PaymentFailed,
     PaymentReceived,
     ReviewRequired,
+    ReviewResolved,
     Then,
 )
+from domain.payment import PaymentStatus
 from projections.model import AnyTable, Place, Projection, Row, Table
 
 
 class OrderRow(NamedTuple):
-    """An order now. Times are UTC; `updated_at` and the position are those of its last event."""
+    """An order now. Times are UTC; `updated_at` and the position are those of its last event.
+
+    Of a registered order amount and currency are the registered ones. `parked_since` is when the
+    first of the news came that waits for the order to be registered.
+    """
 
     store: str
     order_id: str
@@ -37,6 +45,8 @@ class OrderRow(NamedTuple):
     updated_at: datetime
     partition: int
     idx: int
+    registered: bool = False
+    parked_since: datetime | None = None
 
 
 class ReferenceRow(NamedTuple):
@@ -48,7 +58,10 @@ class ReferenceRow(NamedTuple):
 
 
 ORDERS = Table(
-    "order_status", OrderRow, ("store", "order_id"), (("status", "store", "order_id"), ("review",))
+    "order_status",
+    OrderRow,
+    ("store", "order_id"),
+    (("status", "store", "order_id"), ("review",), ("parked_since",)),
 )
 REFERENCES = Table(
     "order_references",
@@ -106,10 +119,28 @@ def _new(key: tuple[str, str], recorded: Recorded[OrderEvent]) -> OrderRow:
 def _changes(row: OrderRow, recorded: Recorded[OrderEvent]) -> dict[str, Any]:
     """What an event changes about an order, by column."""
     match recorded.event:
-        case PaymentReceived() as news if row.provider in (None, news.provider):
+        case PaymentReceived(disposition=Disposition.PARKED) as news:
+            return _parked(row, news)
+        case PaymentReceived() as news if row.registered or row.provider in (None, news.provider):
             return _news(row, news)
+        case OrderPlaced() as placed:
+            return {
+                "registered": True,
+                "amount": placed.amount,
+                "currency": placed.currency,
+                "references": _with(row.references, placed.references),
+                "parked_since": None,
+            }
         case Delivered():
-            return {"status": OrderStatus.DELIVERED.value, "delivered_at": recorded.recorded_at}
+            return {
+                "status": OrderStatus.DELIVERED.value,
+                "payment_status": PaymentStatus.PAID.value,
+                "delivered_at": recorded.recorded_at,
+            }
+        case ParkedNewsMoved():
+            return {"parked_since": None}
+        case ReviewResolved():
+            return {"review": None}
         case PaymentFailed():
             return {"status": OrderStatus.PAYMENT_FAILED.value}
         case ReviewRequired(reason=reason):
@@ -117,18 +148,35 @@ def _changes(row: OrderRow, recorded: Recorded[OrderEvent]) -> dict[str, Any]:
     return {}
 
 
-def _news(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
-    applied = news.disposition is Disposition.APPLIED
-    awaits = applied and TRANSITIONS[news.status].before_paid is Then.AWAIT
-    tells_amount = news.amount is not None and (applied or row.amount is None)
+def _parked(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
+    told = row.amount is None and news.amount is not None
     return {
-        "provider": news.provider,
-        "status": OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
-        "payment_status": news.status.value if applied else row.payment_status,
-        "amount": news.amount if tells_amount else row.amount,
-        "currency": news.currency if tells_amount or row.currency is None else row.currency,
-        "references": tuple(dict.fromkeys(row.references + news.references)),
+        "amount": news.amount if told else row.amount,
+        "currency": news.currency if told else row.currency,
+        "references": _with(row.references, news.references),
+        "parked_since": row.parked_since or news.received_at,
     }
 
 
-ORDER_STATUS = Projection("order_status", 1, (ORDERS, REFERENCES), reads, fold)
+def _news(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
+    applied = news.disposition is Disposition.APPLIED
+    awaits = applied and TRANSITIONS[news.status].before_paid is Then.AWAIT
+    changes: dict[str, Any] = {
+        "provider": row.provider or news.provider,
+        "status": OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
+        "payment_status": news.status.value if applied else row.payment_status,
+        "references": _with(row.references, news.references),
+    }
+    if not row.registered:
+        tells_amount = news.amount is not None and (applied or row.amount is None)
+        changes["amount"] = news.amount if tells_amount else row.amount
+        known = not tells_amount and row.currency is not None
+        changes["currency"] = row.currency if known else news.currency
+    return changes
+
+
+def _with(references: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(references + more))
+
+
+ORDER_STATUS = Projection("order_status", 2, (ORDERS, REFERENCES), reads, fold)

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from domain.order import TRANSITIONS, Then
+from domain.gate import MISMATCHES
+from domain.transitions import ACCEPTED, TRANSITIONS, Then
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -19,8 +20,8 @@ def transitions() -> str:
     edges = [
         (awaiting, failed, failing),
         (failed, awaiting, paying),
-        (awaiting, delivered, delivering),
-        (failed, delivered, delivering),
+        (awaiting, delivered, [*delivering, ACCEPTED]),
+        (failed, delivered, [*delivering, ACCEPTED]),
     ]
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {awaiting}"]
     lines += [f"    {a} --> {b}: {', '.join(words)}" for a, b, words in edges]
@@ -28,6 +29,9 @@ def transitions() -> str:
     lines += ["| --- | --- | --- |"]
     rules = TRANSITIONS.items()
     lines += [f"| {s} | {rule.before_paid} | {rule.after_paid} |" for s, rule in rules]
+    lines += ["", "Of a registered order a PAID is held for review where there is", ""]
+    lines += ["| review | that is |", "| --- | --- |"]
+    lines += [f"| `{reason}` | {text} |" for reason, text in MISMATCHES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -22,6 +22,7 @@ from adapters.cli import (
     projections,
     providers,
     quarantine,
+    review,
     tokens,
 )
 from adapters.cli.demo import demo
@@ -35,6 +36,8 @@ from adapters.cli.reconcile import EXAMPLES as RECONCILE_EXAMPLES
 from adapters.cli.reconcile import reconcile
 from adapters.cli.send import EXAMPLES as SEND_EXAMPLES
 from adapters.cli.send import send
+from adapters.cli.totals import EXAMPLES as TOTALS_EXAMPLES
+from adapters.cli.totals import show_totals
 
 NAME = "order-ledger"
 EXIT_FAILED = 1
@@ -118,6 +121,8 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_events)
 app.command("send", epilog=SEND_EXAMPLES)(send)
 app.command("reconcile", epilog=RECONCILE_EXAMPLES)(reconcile)
 app.add_typer(orders.app, name="orders")
+app.add_typer(review.app, name="review")
+app.command("totals", epilog=TOTALS_EXAMPLES)(show_totals)
 app.add_typer(database.app, name="db")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")

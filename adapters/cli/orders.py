@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adapters.cli.opening import opened
+from adapters.cli.opening import configured, opened
 from adapters.cli.options import (
     AnyStore,
     AsJson,
@@ -100,6 +100,9 @@ def list_orders(
         Literal["open"] | None,
         typer.Option(metavar="open", help="Only orders that a person has to look at."),
     ] = None,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Only orders whose news waits to be registered.")
+    ] = False,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -123,6 +126,7 @@ def list_orders(
                 store=store,
                 status=status.value if status else None,
                 review_open=review == "open",
+                parked=parked,
                 reference=reference,
                 after=after,
                 limit=limit,
@@ -133,6 +137,53 @@ def list_orders(
             print_json(page)
         else:
             _print_page(page)
+
+
+@app.command(
+    "register",
+    epilog=ending(
+        "orders register 42 --amount 902.10 --currency KES",
+        "orders register 42 --amount 902.10 --currency KES --reference ORD-204518",
+    ),
+)
+def register(
+    order_id: Annotated[
+        str, typer.Argument(metavar="ORDER_ID", parser=name, help="The shop's id of the order.")
+    ],
+    amount: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="What is to be paid, in major units.")
+    ],
+    currency: Annotated[str, typer.Option(metavar="CODE", help="As ISO 4217 writes it: KES.")],
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", parser=name, help="A name that providers know it by; may be repeated."
+        ),
+    ] = None,
+    store: OneStore = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Register an order: what is to be paid for it.
+
+    A PAID counts if amount and currency match; else it is held for a review. The same again changes
+    nothing. Other terms do, before any news of a payment came; after that they are refused. News
+    that waited for the order is decided at once.
+    """
+    from pydantic import ValidationError
+
+    from adapters.access.roles import user_of_this_process
+    from adapters.cli.commanding import command
+    from adapters.registering import Terms
+
+    try:
+        told = {"amount": amount, "currency": currency, "references": tuple(reference or ())}
+        terms = Terms.model_validate(told)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        said = problem["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(said, param_hint=f"--{problem['loc'][0]}") from None
+    by = user_of_this_process().who
+    command(terms.placement(store, order_id, configured().amount_tolerance, by), as_json)
 
 
 @app.command("history", epilog=ending("orders history 42", "orders history 42 --json"))
@@ -184,6 +235,8 @@ def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
         ("Payment", order.payment_status),
         ("Review", words(order.review)),
         ("Amount", money(order.amount, order.currency)),
+        ("Registered", "yes" if order.registered else "no"),
+        ("Parked since", exact_time(order.parked_since)),
         ("References", ", ".join(order.references) or None),
         ("Provider", order.provider),
         ("Delivered", exact_time(order.delivered_at)),

@@ -17,6 +17,7 @@ LEGEND: Mapping[str, str] = {
     Disposition.STALE: "kept, but not applied, since a PAID is known",
     Disposition.NOTED: "kept; it changes nothing",
     Disposition.HELD: "kept, but not applied; the review decides",
+    Disposition.PARKED: "kept, but not applied until the order is registered",
 }
 
 
@@ -69,6 +70,10 @@ def _rows(events: Sequence["EventView"]) -> Iterator[Sequence[str | None]]:
 
 
 def _told(event: "EventView") -> str | None:
+    if event.verdict is not None:
+        return f"{event.by}: {event.verdict}"
+    if event.by is not None:
+        return f"{event.by}: {money(event.amount, event.currency)}"
     if event.payment_status is None:
         return None
     said = event.payment_status
@@ -86,8 +91,14 @@ def _told(event: "EventView") -> str | None:
 def _effect(event: "EventView", positions: Mapping[int, str]) -> str | None:
     if event.disposition is not None:
         return event.disposition
+    if event.moved_to is not None:
+        return f"taken in by order {event.moved_to}"
+    if event.caused_by is None:
+        return event.reason
     cause = positions.get(event.caused_by or 0, "an event that is not shown")
     if event.type == DeliveryConflicted.__name__:
         return f"not applied: contradicts {cause}"
     because = f"because of {cause}"
+    if event.decision is not None:
+        because += f", by {positions.get(event.decision, 'an event that is not shown')}"
     return f"{because}: {words(event.reason)}" if event.reason else because

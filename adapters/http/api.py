@@ -81,37 +81,43 @@ def query_router(queries: Queries, door: Door) -> APIRouter:
     """
     auditor = door.require(Role.AUDITOR)
     router = APIRouter(tags=["queries"], responses={status: {} for status in (401, 403, 422, 503)})
+    _add_order_list(router, queries, auditor)
     _add_order_routes(router, queries, auditor)
     _add_payment_routes(router, queries, auditor)
     return router
 
 
-def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
-    not_found: Responses = {404: {}, 409: {}}
-
+def _add_order_list(router: APIRouter, queries: Queries, auditor: Any) -> None:
     @router.get("/orders")
     async def list_orders(
         caller: Annotated[Caller, auditor],
         status: OrderStatus | None = None,
         review: Literal["open"] | None = None,
+        parked: Literal["true"] | None = None,
         reference: Text | None = None,
         store: Text | None = None,
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, or one of their references or their own id."""
+        """Orders, by status, open review, one of their references or their own id, or those whose
+        news waits for somebody to register them (`parked=true`)."""
         try:
             return await run_in_threadpool(
                 queries.orders,
                 store=store_of_list(caller, store),
                 status=status.value if status else None,
                 review_open=review == "open",
+                parked=parked is not None,
                 reference=reference,
                 after=after,
                 limit=limit,
             )
         except BadCursor as error:
             raise HTTPException(422, str(error)) from None
+
+
+def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
+    not_found: Responses = {404: {}, 409: {}}
 
     @router.get("/orders/{order_id:path}/history", responses=not_found)
     async def order_history(

@@ -20,6 +20,7 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.commands import command_router
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
@@ -31,6 +32,7 @@ from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.providers import provider_router
 from adapters.http.quarantine import quarantine_router
+from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
@@ -92,7 +94,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     and stops with it; what was taken is committed before it stops."""
     keeper = keeper or ThreadKeeper(service)
     tally = Tally()
-    queue = GroupCommit(service.ledger.record, tally=tally)
+    queue = GroupCommit(service.ledger.execute, tally=tally)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
 
@@ -129,7 +131,9 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
+    app.include_router(command_router(service, queue, door))
     app.include_router(query_router(service.queries, door))
+    app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
     quarantine = Quarantine(service.ledger, senders, service.operators)

@@ -1,5 +1,6 @@
 """Health checks: alive, and ready to take deliveries."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,6 +13,8 @@ from adapters.service import PROJECTIONS, Service
 from adapters.storage.log import StorageUnavailable
 from adapters.traffic import whole_seconds
 from adapters.watching import drifting
+
+PARKED_TOO_LONG = timedelta(hours=1)  # a shop registers an order when it is placed
 
 
 def health_router(service: Service, keeper: Keeper, door: Door) -> APIRouter:
@@ -64,6 +67,7 @@ def _details(service: Service) -> dict[str, Any]:
         "projections": projections,
         "evidence": tail_view(service.evidence).model_dump(),
         "providers": _standings(service),
+        "parked_news": _parked_news(service),
     }
 
 
@@ -77,3 +81,11 @@ def _standings(service: Service) -> dict[str, Any]:
         }
         for name, standing in service.traffic.standings().items()
     }
+
+
+def _parked_news(service: Service) -> dict[str, Any]:
+    """What waits for its order to be registered; `overdue` where that is long ago."""
+    parked = service.queries.parked()
+    since = parked.oldest_since
+    overdue = since is not None and datetime.now(UTC) - since > PARKED_TOO_LONG
+    return {**parked.model_dump(mode="json"), "overdue": overdue}

@@ -42,14 +42,38 @@ class StoredAt(NamedTuple):
     event: StoredEvent
 
 
+class OrderNames(NamedTuple):
+    """Names that an order goes by in its store, kept in the transaction of the events that give
+    them: those of a registered order, each its alone, or those under which parked news `waits`.
+
+    With `anew` they take the place of all that it had.
+    """
+
+    store: str
+    order_id: str
+    names: tuple[str, ...]
+    waits: bool = False
+    anew: bool = False
+
+
+class NamedOrder(NamedTuple):
+    """An order that goes by a name: registered, or with parked news that `waits`."""
+
+    store: str
+    name: str
+    order_id: str
+    waits: bool
+
+
 @dataclass(slots=True)
 class LogEntry:
-    """One authentic delivery and the events that it appends: the unit of a batch.
+    """One authentic delivery, or command, and the events that it appends: the unit of a batch.
 
     `body` is None where the same bytes are kept already. A duplicate names where its original
     stands: a `position` of the log, or the number of an earlier entry of the same batch. What was
     kept before and is taken in again, or discarded, names that delivery in `replay_of`. `context`
-    is what besides the body is needed to read it again (JSON).
+    is what besides the body is needed to read it again (JSON). A command (a shop's, an operator's)
+    leaves no row in the delivery log.
     """
 
     provider: str
@@ -68,6 +92,8 @@ class LogEntry:
     origin: Origin = Origin.WEBHOOK
     replay_of: int | None = None
     context: str | None = None
+    is_command: bool = False
+    names: Sequence[OrderNames] = ()
 
 
 class DeliveryRow(NamedTuple):
@@ -109,8 +135,15 @@ class EventLog(Protocol):
         """Append a batch in one transaction, durable on return.
 
         Returns per entry the position of its last event, a duplicate's original's, or None.
-        Raises `VersionConflict` or `StorageUnavailable`; then nothing of the batch is stored.
+        Raises `VersionConflict`, also where a name was taken meanwhile, or `StorageUnavailable`;
+        then nothing of the batch is stored.
         """
+
+    def stores_with_names(self) -> frozenset[str]:
+        """The stores in which an order is registered, or news is parked."""
+
+    def named(self, names: Sequence[tuple[str, str]]) -> Sequence[NamedOrder]:
+        """The orders that go by these names, each a store and a name in it, in one query."""
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position, gapless and in order."""

@@ -1,7 +1,7 @@
 """The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from threading import Event, Thread
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +23,7 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
+    NamedOrder,
     StoredAt,
     Tell,
     VersionConflict,
@@ -37,7 +38,6 @@ from projections.traffic import Arrival
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
 T = TypeVar("T")
-DELIVERY_ARRAYS = 15  # the arguments of `append` that tell of deliveries
 CHANNEL = "order_ledger"
 LISTEN_SECONDS = 1.0
 
@@ -47,6 +47,9 @@ APPEND = (
     "%b::text[], %b::int[], %b::text[], %b::text[], %b::int[], %b::timestamptz[], %b::text[], "
     "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], "
     "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bytea[])"
+)
+KEEP_NAMES = (
+    "SELECT order_ledger.keep_names(%s::text, %s::text, %s::text[], %s::boolean, %s::boolean)"
 )
 EVENT = "idx, originator_id, originator_version, topic, state, recorded_at"
 # One look into the index for each stream, also while the planner has no statistics yet; a plain
@@ -97,10 +100,7 @@ class PostgresLog(ApplicationRecorder):
     def _append(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
         for attempt in range(APPEND_TRIES):
             try:
-                with self._database.writing() as connection:
-                    row = connection.execute(APPEND, arguments).fetchone()
-                    assert row is not None
-                    return int(row[0])
+                return self._append_once(entries, arguments)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
             except PersistenceError as error:
@@ -110,6 +110,19 @@ class PostgresLog(ApplicationRecorder):
                 if before_idx is not None:
                     return before_idx
         raise AssertionError("unreachable: the last try returns or raises")
+
+    def _append_once(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
+        names = [names for entry in entries for names in entry.names]
+        with self._database.writing() as connection:
+            if not names:
+                row = connection.execute(APPEND, arguments).fetchone()
+            else:
+                with connection.transaction():
+                    row = connection.execute(APPEND, arguments).fetchone()
+                    for each in names:
+                        connection.execute(KEEP_NAMES, (each[0], each[1], list(each[2]), *each[3:]))
+            assert row is not None
+            return int(row[0])
 
     @staticmethod
     def _was_lost(error: PersistenceError) -> bool:
@@ -135,7 +148,7 @@ class PostgresLog(ApplicationRecorder):
                 return row[0] - offset if row and row[1] == event.state.decode() else None
         # What is replayed was received before: its time and bytes would find the row of that. Where
         # nothing else is there, the batch is written again, and a row too many says no wrong thing.
-        came = next((entry for entry in entries if entry.origin is Origin.WEBHOOK), None)
+        came = next((e for e in entries if e.origin is Origin.WEBHOOK and not e.is_command), None)
         if came is None:
             return None
         row = self._one(
@@ -145,9 +158,20 @@ class PostgresLog(ApplicationRecorder):
         return 0 if row else None  # no event, so no index is asked for
 
     def _arguments(self, entries: Sequence[LogEntry]) -> Sequence[Any]:
-        numbered = [(n, event) for n, entry in enumerate(entries, 1) for event in entry.events]
+        numbers = accumulate(int(not entry.is_command) for entry in entries)
+        numbered = [
+            (None if entry.is_command else n, event)
+            for n, entry in zip(numbers, entries, strict=True)
+            for event in entry.events
+        ]
         events = [event for _, event in numbered]
-        last_events, idxs = _places(entries)
+        places = zip(entries, *_places(entries), strict=True)
+        last_events, idxs = [], []
+        for entry, last_event, idx in places:
+            if not entry.is_command:
+                last_events.append(last_event)
+                idxs.append(idx)
+        entries = [entry for entry in entries if not entry.is_command]
         return (
             PARTITION,
             self._clock() if self._clock else None,
@@ -190,6 +214,21 @@ class PostgresLog(ApplicationRecorder):
                 raise
         with self._database.writing() as connection:
             return connection.execute(LOAD, arguments).fetchall()
+
+    def stores_with_names(self) -> frozenset[str]:
+        """The stores in which an order is registered, or news is parked."""
+        rows = self._all("SELECT store FROM order_ledger.naming_stores", ())
+        return frozenset(store for (store,) in rows)
+
+    def named(self, names: Sequence[tuple[str, str]]) -> Sequence[NamedOrder]:
+        """The orders that go by these names (see `EventLog.named`)."""
+        stores, wanted = [store for store, _ in names], [name for _, name in names]
+        rows = self._all(
+            "SELECT n.* FROM unnest(%s::text[], %s::text[]) AS wanted (store, name) "
+            "JOIN order_ledger.order_names AS n USING (store, name)",
+            (stores, wanted),
+        )
+        return [NamedOrder(*row) for row in rows]
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
@@ -326,9 +365,8 @@ class PostgresLog(ApplicationRecorder):
         return idxs
 
     def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
-        entry = LogEntry("", Outcome.RECORDED, utc_now(), "", events=stored_events)
-        event_arguments = [*self._arguments([entry])[:6], [None] * len(stored_events)]
-        c.execute(APPEND, [*event_arguments, *([[]] * DELIVERY_ARRAYS)])
+        entry = LogEntry("", Outcome.RECORDED, utc_now(), "", events=stored_events, is_command=True)
+        c.execute(APPEND, self._arguments([entry]))
         before_idx = c.fetchone()[0]
         return [before_idx + n for n in range(1, len(stored_events) + 1)]
 

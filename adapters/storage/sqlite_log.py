@@ -29,6 +29,8 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
+    NamedOrder,
+    OrderNames,
     StorageUnavailable,
     StoredAt,
     Tell,
@@ -46,7 +48,7 @@ from domain.log import Position
 from domain.payment import Origin, Outcome
 from projections.traffic import Arrival
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # What an older file lacks, by the version that it has.
 UPGRADES = {
     1: """
@@ -57,6 +59,7 @@ UPGRADES = {
     ALTER TABLE deliveries ADD COLUMN replay_of INTEGER;
     ALTER TABLE deliveries ADD COLUMN context TEXT;
     """,
+    2: "",  # the names of orders: tables of their own, which are created where they are missing
 }
 
 Row = Mapping[str, Any]
@@ -119,7 +122,8 @@ class SQLiteLog(SQLiteApplicationRecorder):
         deliveries: list[tuple[object, ...]] = []
         bodies: list[tuple[object, ...]] = []
         positions: list[Position | None] = []
-        for delivery_id, entry in enumerate(entries, last_id + 1):
+        for entry in entries:
+            delivery_id = None if entry.is_command else last_id + 1
             for event in entry.events:
                 last_idx += 1
                 events.append(_event_row(last_idx, event, recorded_at, delivery_id))
@@ -129,12 +133,17 @@ class SQLiteLog(SQLiteApplicationRecorder):
             elif entry.duplicate_of is not None:
                 position = positions[entry.duplicate_of]
             positions.append(position)
+            if delivery_id is None:
+                continue
+            last_id = delivery_id
             deliveries.append(_delivery_row(delivery_id, entry, recorded_at, position))
             if entry.body is not None:
                 bodies.append((delivery_id, entry.body))
         insert_many(c, "stored_events", events)
         insert_many(c, "deliveries", deliveries)
         insert_many(c, "bodies", bodies)
+        for names in (names for entry in entries for names in entry.names):
+            _keep_names(c, names)
         return positions
 
     def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
@@ -155,6 +164,23 @@ class SQLiteLog(SQLiteApplicationRecorder):
             rows = map(_stored_at, c.fetchall())
             by_stream = groupby(rows, key=lambda at: str(at.event.originator_id))
             return {stream: list(stored) for stream, stored in by_stream}
+
+    def stores_with_names(self) -> frozenset[str]:
+        """The stores in which an order is registered, or news is parked."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT store FROM naming_stores")
+            return frozenset(row["store"] for row in c.fetchall())
+
+    def named(self, names: Sequence[tuple[str, str]]) -> Sequence[NamedOrder]:
+        """The orders that go by these names (see `EventLog.named`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT n.store, n.name, n.order_id, n.waits FROM json_each(?) AS wanted "
+                "JOIN order_names AS n ON n.store = json_extract(wanted.value, '$[0]') "
+                "AND n.name = json_extract(wanted.value, '$[1]')",
+                (json.dumps(list(names)),),
+            )
+            return [NamedOrder(s, n, o, bool(waits)) for s, n, o, waits in map(tuple, c.fetchall())]
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
@@ -344,6 +370,20 @@ class Factory(SQLiteFactory):
         stock = self.datastore
         self.datastore = Datastore(stock.pool.db_name, "FULL", stock.originator_id_type)
         stock.close()
+
+
+def _keep_names(c: SQLiteCursor, names: OrderNames) -> None:
+    """Where a name is taken, this raises the library's `IntegrityError`."""
+    store, order_id, wanted, waits, anew = names
+    if anew:
+        c.execute("DELETE FROM order_names WHERE store = ? AND order_id = ?", (store, order_id))
+    c.execute("INSERT OR IGNORE INTO naming_stores VALUES (?)", (store,))
+    for name in wanted:
+        c.execute(
+            "INSERT INTO order_names (store, order_id, name, waits) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (store, order_id, name) DO NOTHING",
+            (store, order_id, name, int(waits)),
+        )
 
 
 _SELECT_DELIVERIES = (

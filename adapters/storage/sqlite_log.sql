@@ -45,6 +45,22 @@ CREATE TABLE IF NOT EXISTS bodies (
     body        BLOB NOT NULL
 );
 
+-- The names that registered orders go by, each one order's alone, and those under which parked news
+-- waits. They follow from the events, so rows may go: when an order is registered anew, or when what
+-- was parked has moved.
+CREATE TABLE IF NOT EXISTS order_names (
+    store    TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    order_id TEXT    NOT NULL,
+    waits    INTEGER NOT NULL,
+    PRIMARY KEY (store, order_id, name)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS order_names_registered ON order_names (store, name)
+    WHERE waits = 0;
+CREATE INDEX IF NOT EXISTS order_names_by_name ON order_names (store, name);
+-- The stores that have, or once had, a name: elsewhere no delivery has to be looked up.
+CREATE TABLE IF NOT EXISTS naming_stores (store TEXT PRIMARY KEY);
+
 -- What was written stays. The triggers before INSERT are there because INSERT OR REPLACE deletes
 -- the old row without firing a DELETE trigger.
 CREATE TRIGGER IF NOT EXISTS stored_events_no_update BEFORE UPDATE ON stored_events

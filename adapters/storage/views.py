@@ -55,6 +55,19 @@ class Reader:
         """The rows of a table, called `t`, that the clauses choose."""
         return select(self._c, table, self.relation(table), clauses, params)
 
+    def count(
+        self, table: AnyTable, columns: Sequence[str], clauses: str, params: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """How often each combination of values stands in these columns of the chosen rows, the
+        values as the database keeps them, the number last."""
+        listed = ", ".join(f't."{column}"' for column in columns)
+        self._c.execute(
+            f"SELECT {listed}, count(*) FROM {self.relation(table)} AS t {clauses} "
+            f"GROUP BY {listed}",
+            params,
+        )
+        return [tuple(row) for row in self._c.fetchall()]
+
     def orders(self, table: AnyTable, after: Key, limit: int) -> list[tuple[str, str]]:
         """The next orders, as (store, order_id), that a table has rows of."""
         self._c.execute(

@@ -56,5 +56,5 @@ def _forget(delivery: Delivery, task: asyncio.Task[Receipt]) -> None:
 
 
 if __name__ == "__main__":
-    GroupCommit.submit = acknowledge_first  # type: ignore[method-assign]
+    GroupCommit.submit = acknowledge_first  # type: ignore[method-assign, assignment]
     main()

@@ -1,15 +1,38 @@
-"""`given(notices).when(notice).then(events, order)`: a rule of an order, told as a short story."""
+"""`given(notices).when(notice).then(events, order)`: a rule of an order, told as a short story.
+
+Besides a notice, or a status for one, a shop's `placement` and an operator's `verdict` happen.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from domain.events import Verdict
 from domain.log import stream_of
-from domain.order import Decision, Order, OrderEvent, decide, evolve
+from domain.order import Decision, Order, OrderEvent, Unregistered, decide, evolve
 from domain.payment import Outcome, PaymentNotice, PaymentStatus
+from domain.registration import Placement, Resolution, place, resolve
 from tests.notices import notice
 
 Told = PaymentNotice | PaymentStatus  # a status alone stands for news of its own about one order
+Happens = Told | Placement | Resolution
+
+
+def placement(amount: str = "902.10", currency: str = "KES", **fields: Any) -> Placement:
+    """The shop registers order 1."""
+    told = {"store": "default", "order_id": "1", "by": "token shop"} | fields
+    return Placement(amount=Decimal(amount), currency=currency, **told)
+
+
+def verdict(verdict: Verdict) -> Resolution:
+    """An operator decides about the open review of order 1."""
+    return Resolution(
+        store="default", order_id="1", verdict=verdict, by="token ann", reason="the shop asked"
+    )
+
+
+ACCEPTED, REJECTED = verdict(Verdict.ACCEPTED), verdict(Verdict.REJECTED)
 
 
 @dataclass(frozen=True)
@@ -66,22 +89,35 @@ class Then:
 
 @dataclass(frozen=True)
 class Given:
-    """An order to which something happened."""
+    """An order to which something happened, and how news is taken where nobody registered it."""
 
     order: Order
+    unregistered: Unregistered = Unregistered.TAKE
 
-    def when(self, told: Told) -> Then:
-        decision = decide(self.order, _notice(told))
+    def when(self, happens: Happens) -> Then:
+        decision = happen(self.order, happens, self.unregistered)
         return Then(self.order, decision, fold(self.order, decision.events))
 
 
-def given(*history: Told, order_id: str = "1") -> Given:
-    """An order that was told this, each piece of news decided and evolved in its turn."""
+def given(
+    *history: Happens, order_id: str = "1", unregistered: Unregistered = Unregistered.TAKE
+) -> Given:
+    """An order to which this happened, each thing decided and evolved in its turn."""
     order = Order(stream_of("default", order_id))
-    for told in history:
-        order = fold(order, decide(order, _notice(told)).events)
-    return Given(order)
+    for happens in history:
+        order = fold(order, happen(order, happens, unregistered).events)
+    return Given(order, unregistered)
 
 
-def _notice(told: Told) -> PaymentNotice:
-    return notice(status=told) if isinstance(told, PaymentStatus) else told
+def happen(
+    order: Order, happens: Happens, unregistered: Unregistered = Unregistered.TAKE
+) -> Decision:
+    """What is decided. Raises `Refused`."""
+    match happens:
+        case Placement():
+            return Decision(Outcome.RECORDED, place(order, happens))
+        case Resolution():
+            return Decision(Outcome.RECORDED, resolve(order, happens))
+        case PaymentStatus():
+            return decide(order, notice(status=happens), unregistered)
+    return decide(order, happens, unregistered)

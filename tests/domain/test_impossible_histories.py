@@ -3,80 +3,47 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
 
+from domain.events import (
+    Verdict,
+)
 from domain.order import (
     EVENT_TYPES,
     Consequence,
-    Delivered,
-    DeliveryConflicted,
     Disposition,
     ImpossibleHistory,
     News,
     Order,
     OrderEvent,
-    PaymentFailed,
-    PaymentReceived,
     ReviewReason,
-    ReviewRequired,
-    decide,
+    Unregistered,
     evolve,
     project,
 )
-from domain.payment import PaymentStatus
-from tests.domain.harness import fold
-from tests.notices import NOON, notice
+from domain.payment import Payment, PaymentStatus
+from domain.registration import move
+from tests.domain.harness import ACCEPTED, REJECTED, Happens, fold, happen, placement
+from tests.domain.recorded import (
+    ID,
+    conflicted,
+    delivered,
+    facts,
+    failed,
+    moved,
+    part,
+    placed,
+    received,
+    resolved,
+    review,
+)
+from tests.notices import notice
 
 S = PaymentStatus
-APPLIED, NOTED, STALE, HELD = Disposition
-ID = "default/1"
-
-
-def _facts(version: int, status: PaymentStatus, fields: dict[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "originator_id": ID,
-        "originator_version": version,
-        "provider": "sevi",
-        "delivery_key": f"evt_{version}",
-        "status": status,
-        "raw_status": status.value,
-        "received_at": NOON,
-        "body_sha256": f"{version:064x}",
-    }
-    return facts | fields
-
-
-def received(
-    version: int,
-    status: PaymentStatus = S.PAID,
-    disposition: Disposition = APPLIED,
-    **fields: Any,
-) -> PaymentReceived:
-    return PaymentReceived(**_facts(version, status, fields), disposition=disposition)
-
-
-def conflicted(version: int, original_version: int, **fields: Any) -> DeliveryConflicted:
-    facts = _facts(version, S.FAILED, fields)
-    return DeliveryConflicted(**facts, original_version=original_version)
-
-
-def delivered(version: int, caused_by: int) -> Delivered:
-    return Delivered(originator_id=ID, originator_version=version, caused_by=caused_by)
-
-
-def failed(version: int, caused_by: int) -> PaymentFailed:
-    return PaymentFailed(originator_id=ID, originator_version=version, caused_by=caused_by)
-
-
-def review(version: int, caused_by: int) -> ReviewRequired:
-    return ReviewRequired(
-        originator_id=ID,
-        originator_version=version,
-        caused_by=caused_by,
-        reason=ReviewReason.REFUNDED,
-    )
+APPLIED, NOTED, STALE, HELD, PARKED = Disposition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +60,13 @@ PAID = [received(1), delivered(2, 1)]
 HELD_PAID = [received(1, S.REFUNDED), review(2, 1), received(3, S.PAID, HELD)]
 REPEATED: dict[str, Any] = {"delivery_key": "evt_1", "body_sha256": f"{1:064x}"}
 FROM_ANOTHER: dict[str, Any] = {"provider": "stripe"}
+RIGHT: dict[str, Any] = {"amount": Decimal("902.10"), "currency": "KES"}
+SHORT: dict[str, Any] = {"amount": Decimal(902), "currency": "KES"}
+UNDERPAID = [
+    placed(1), received(2, S.PAID, HELD, **SHORT), review(3, 2, ReviewReason.UNDERPAID)
+]  # fmt: skip
+OTHERS_PAID = [received(1, S.PENDING), received(2, S.PAID, HELD, **FROM_ANOTHER, **RIGHT)]
+COMPLETING: dict[str, Any] = {"told_status": S.PARTIALLY_PAID}
 
 
 class Impossible(NamedTuple):
@@ -255,6 +229,158 @@ IMPOSSIBLE = [
         conflicted(3, 1, delivery_key="evt_1", **FROM_ANOTHER),
     ),
     Impossible(
+        "an applied PAID with less than was registered",
+        "applied",
+        [placed(1)],
+        received(2, S.PAID, **SHORT),
+    ),
+    Impossible(
+        "an applied PAID without an amount, of a registered order",
+        "applied",
+        [placed(1)],
+        received(2, S.PAID),
+    ),
+    Impossible("a Delivered for a PAID that is held", "no PAID", UNDERPAID[:2], delivered(3, 2)),
+    Impossible(
+        "a Delivered without the decision that lets it count",
+        "no PAID",
+        UNDERPAID,
+        delivered(4, 2),
+    ),
+    Impossible(
+        "a Delivered that names a decision which is none",
+        "does not follow",
+        UNDERPAID,
+        delivered(4, 2, decision=3),
+    ),
+    Impossible(
+        "a Delivered by a decision, for another PAID than the one that waited",
+        "does not count",
+        [*UNDERPAID, resolved(4)],
+        delivered(5, 1, decision=4),
+    ),
+    Impossible(
+        "a Delivered although the review was rejected",
+        "no PAID",
+        [*UNDERPAID, resolved(4, Verdict.REJECTED)],
+        delivered(5, 2, decision=4),
+    ),
+    Impossible(
+        "a Delivered by a verdict about another review",
+        "does not count",
+        [
+            *UNDERPAID,
+            received(4, S.UNRECOGNIZED, HELD),
+            review(5, 4),
+            resolved(6, reason=ReviewReason.REFUNDED),
+        ],
+        delivered(7, 2, decision=6),
+    ),
+    Impossible(
+        "a Delivered twice by one decision",
+        "twice|no PAID",
+        [*UNDERPAID, resolved(4), delivered(5, 2, decision=4)],
+        delivered(6, 2, decision=4),
+    ),
+    Impossible(
+        "news after an acceptance that delivered nothing",
+        "nothing",
+        [*UNDERPAID, resolved(4)],
+        received(5, S.PENDING, STALE),
+    ),
+    Impossible(
+        "news after a registration that delivered nothing",
+        "nothing",
+        [*OTHERS_PAID, placed(3)],
+        received(4, S.PENDING, STALE),
+    ),
+    Impossible(
+        "a Delivered by a registration with another amount",
+        "does not count",
+        [*OTHERS_PAID, placed(3, "1")],
+        delivered(4, 2, decision=3),
+    ),
+    Impossible(
+        "a Delivered by a registration that no PAID waited for",
+        "no PAID",
+        [placed(1)],
+        delivered(2, 1, decision=1),
+    ),
+    Impossible(
+        "another registration after news",
+        "came before",
+        [placed(1), received(2, S.PENDING)],
+        placed(3),
+    ),
+    Impossible(
+        "a registration of another order",
+        "another order",
+        [],
+        replace(placed(1), originator_id="default/2"),
+    ),
+    Impossible("a verdict about no review", "not open", [placed(1)], resolved(2)),
+    Impossible(
+        "a verdict about a review that is closed",
+        "not open",
+        [*UNDERPAID, resolved(4, Verdict.REJECTED)],
+        resolved(5),
+    ),
+    Impossible(
+        "a verdict about another review",
+        "not open",
+        UNDERPAID,
+        resolved(4, reason=ReviewReason.REFUNDED),
+    ),
+    Impossible(
+        "a part that completes an order which nobody registered",
+        "completes",
+        [],
+        part(1, "902.10", **COMPLETING),
+    ),
+    Impossible(
+        "a part that completes less than the amount",
+        "completes",
+        [placed(1)],
+        part(2, "902", **COMPLETING),
+    ),
+    Impossible(
+        "a refund that completes the amount",
+        "completes",
+        [placed(1)],
+        part(2, "902.10", status=S.PAID, told_status=S.REFUNDED),
+    ),
+    Impossible(
+        "news of a registered order that is parked",
+        "parked",
+        [placed(1)],
+        received(2, S.PAID, PARKED),
+    ),
+    Impossible(
+        "parked news twice",
+        "recorded before",
+        [received(1, S.PAID, PARKED)],
+        received(2, S.PAID, PARKED, **REPEATED),
+    ),
+    Impossible(
+        "a Delivered for parked news",
+        "no PAID",
+        [received(1, S.PAID, PARKED)],
+        delivered(2, 1),
+    ),
+    Impossible("parked news that moved, and there is none", "nothing is parked", PAID, moved(3)),
+    Impossible(
+        "parked news that moved twice",
+        "nothing is parked",
+        [received(1, S.PAID, PARKED), moved(2)],
+        moved(3),
+    ),
+    Impossible(
+        "parked news that moved away from a registered order",
+        "nothing is parked",
+        [received(1, S.PAID, PARKED), placed(2)],
+        moved(3),
+    ),
+    Impossible(
         "an event of an unknown type",
         "Shipped",
         PAID,
@@ -282,47 +408,70 @@ def test_evolve_refuses_and_leaves_the_order_as_it_was(case: Impossible) -> None
 
 def test_evolve_refuses_news_of_an_unknown_type() -> None:
     with pytest.raises(ImpossibleHistory):
-        evolve(Order(ID), News(**_facts(1, S.PAID, {})))
+        evolve(Order(ID), News(**facts(1, S.PAID, {})))
 
 
-# A story with every type of event: the facts that each state keeps are all touched.
-STORY = [
-    notice(status=S.UNRECOGNIZED, body=b"one"),
-    notice(status=S.FAILED),
-    notice(status=S.PENDING, delivery_key="evt_1"),
-    notice(status=S.PAID, delivery_key="evt_1"),
-    notice(status=S.PAID, body=b"one"),
-    notice(status=S.PENDING, provider="stripe"),
-    notice(status=S.CANCELLED),
-    notice(status=S.DISPUTED),
+# Stories that have every type of event: the facts that each state keeps are all touched.
+Story = list[Happens]
+STORIES: list[Story] = [
+    [
+        notice(status=S.UNRECOGNIZED, body=b"one"),
+        notice(status=S.FAILED),
+        notice(status=S.PENDING, delivery_key="evt_1"),
+        notice(status=S.PAID, delivery_key="evt_1"),
+        notice(status=S.PAID, body=b"one"),
+        notice(status=S.PENDING, provider="stripe"),
+        notice(status=S.CANCELLED),
+        notice(status=S.DISPUTED),
+    ],
+    [
+        placement("1"),
+        placement(),
+        notice(amount=Decimal(1)),
+        REJECTED,
+        notice(status=S.PARTIALLY_PAID, payment=Payment(ref="a", status=S.PAID)),
+        notice(amount=Decimal(2)),
+        ACCEPTED,
+        notice(status=S.REFUNDED, payment=Payment(ref="a", status=S.REFUNDED)),
+        ACCEPTED,
+    ],
+    [notice(status=S.PENDING), notice(provider="stripe"), placement()],
 ]
 
 
-def steps() -> Iterator[tuple[Order, OrderEvent]]:
+def steps(story: Story) -> Iterator[tuple[Order, OrderEvent]]:
     """Each event of the story, and the order before it."""
     order = Order(ID)
-    for told in STORY:
-        for event in decide(order, told).events:
+    for happens in story:
+        for event in happen(order, happens).events:
             yield order, event
             order = evolve(order, event)
 
 
-def test_the_story_has_every_type_of_event() -> None:
-    assert {type(event) for _, event in steps()} == set(EVENT_TYPES)
+def parked() -> list[OrderEvent]:
+    events = happen(Order(ID), notice(), Unregistered.PARK).events
+    return [*events, *move(fold(Order(ID), events), "2")]
 
 
-def test_evolve_gives_the_same_order_twice_and_leaves_the_given_one_as_it_was() -> None:
-    for order, event in steps():
+def test_the_stories_have_every_type_of_event() -> None:
+    told = [event for story in STORIES for _, event in steps(story)]
+    assert {type(event) for event in [*told, *parked()]} == set(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_evolve_gives_the_same_order_twice_and_leaves_the_given_one_as_it_was(story: Story) -> None:
+    for order, event in steps(story):
         before = deepcopy(order)
         assert evolve(order, event) == evolve(order, event) != before
         assert order == before
 
 
-def test_project_is_evolve_step_by_step_from_any_order_on() -> None:
-    events = [event for _, event in steps()]
+@pytest.mark.parametrize("story", STORIES)
+def test_project_is_evolve_step_by_step_from_any_order_on(story: Story) -> None:
+    events = [event for _, event in steps(story)]
     last = fold(Order(ID), events)
     assert project(None, events) == last
-    for number, (order, _) in enumerate(steps()):
+    for number, (order, _) in enumerate(steps(story)):
         before = deepcopy(order)
         assert project(order, iter(events[number:])) == last
         assert order == before
@@ -334,10 +483,11 @@ def test_of_no_events_no_order_comes_and_an_order_stays_what_it_is() -> None:
     assert project(order, []) == order
 
 
-def test_decide_gives_the_same_answer_twice_and_leaves_the_order_as_it_was() -> None:
+@pytest.mark.parametrize("story", STORIES)
+def test_decide_gives_the_same_answer_twice_and_leaves_the_order_as_it_was(story: Story) -> None:
     order = Order(ID)
-    for told in STORY:
+    for happens in story:
         before = deepcopy(order)
-        assert decide(order, told) == decide(order, told)
+        assert happen(order, happens) == happen(order, happens)
         assert order == before
-        order = fold(order, decide(order, told).events)
+        order = fold(order, happen(order, happens).events)

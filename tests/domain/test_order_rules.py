@@ -47,7 +47,7 @@ class Cell(NamedTuple):
     review: ReviewReason | None = None
 
 
-APPLIED, NOTED, STALE, HELD = Disposition
+APPLIED, NOTED, STALE, HELD, PARKED = Disposition
 BEFORE_A_PAID = [
     Cell(S.PAID, APPLIED, DELIVERED, S.PAID, follows=Delivered),
     Cell(S.PENDING, APPLIED, AWAITING, S.PENDING),

@@ -44,7 +44,7 @@ def test_it_stays_with(tmp_path: Path, changes: Changes) -> None:
         {FOLD: ("status=OrderStatus.AWAITING_PAYMENT", "status=OrderStatus.DELIVERED")},
         {FOLD: ('(("reference", "store"),)', '(("reference",),)')},
         {FOLD: ("currency: str | None\n", "currency: str | None\n    more: str | None\n")},
-        {"domain/order.py": ("S.PENDING: Rule(Then.AWAIT", "S.PENDING: Rule(Then.FAIL")},
+        {"domain/transitions.py": ("S.PENDING: Rule(Then.AWAIT", "S.PENDING: Rule(Then.FAIL")},
         {"domain/log.py": ('stream.partition("/")', 'stream.partition("-")')},
     ],
     ids=["the fold", "an index", "a column", "a rule that it asks", "a function that it calls"],

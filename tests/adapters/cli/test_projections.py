@@ -38,7 +38,7 @@ def test_the_list_tells_of_every_generation(busy: CommandLine) -> None:
     headings = ["Read", "model", "Gen", "State", "Version"]
     assert ran.lines[0].split()[:5] == headings
     facts = listed(busy("projections", "list", "--json"))
-    assert set(facts) == {("order_status", 1), ("audit_history", 1)}
+    assert set(facts) == {("order_status", 1), ("audit_history", 1), ("money", 1)}
     for fact in facts.values():
         assert (fact["state"], fact["position"], fact["lag"]) == ("live", "0-10", 0)
         assert (fact["followed"], fact["rebuild_due"], fact["parked_at"]) == (True, None, None)
@@ -93,6 +93,7 @@ def test_a_dry_run_leaves_nothing_behind(busy: CommandLine, tmp_path: Path) -> N
     assert set(listed(busy("projections", "list", "--json"))) == {
         ("order_status", 1),
         ("audit_history", 1),
+        ("money", 1),
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine, Mapping, MutableMapping, Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ from adapters.storage.log import DeliveryRow
 from domain.payment import Outcome
 
 API_TOKEN = "api-token-5b1e"
+SETTLE_SECONDS = 10
 TOKENS = {
     "sevi": "sevi-token-77c2",
     "sevi-uganda": "uganda-token-90ab",
@@ -107,9 +109,13 @@ class LocalService:
         head = self.service.ledger.event_log.head()
         if head is None:
             return
-        # A history waits for both read models before it looks for the order.
+        # A history waits for both of its read models before it looks for the order.
         response = self.get("/orders/nobody/history", min_position=str(head))
         assert response.status_code == 404, response.text
+        deadline = monotonic() + SETTLE_SECONDS
+        while self.service.views.checkpoint("money") != head:
+            assert monotonic() < deadline, "the totals stand still"
+            sleep(0.01)
 
     @property
     def deliveries(self) -> list[DeliveryRow]:

@@ -92,8 +92,15 @@ def test_what_is_not_there_is_a_404(shared: LocalService, path: str) -> None:
     problem(get(shared, path, **headers), 404)
 
 
-@pytest.mark.parametrize("path", ["/orders", "/orders/1", "/payments", "/health/live"])
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (path, method)
+        for path in ("/orders", "/orders/1", "/payments", "/health/live")
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+        if (path, method) != ("/orders/1", "PUT")  # that registers an order
+    ],
+)
 def test_nothing_can_be_changed_through_the_query_api(
     shared: LocalService, path: str, method: str
 ) -> None:

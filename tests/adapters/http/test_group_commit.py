@@ -7,7 +7,7 @@ from threading import Event, current_thread, main_thread
 import pytest
 
 from adapters.group_commit import GroupCommit, Limits, Overloaded
-from adapters.ledger import Delivery, Receipt
+from adapters.ledger import Command, Delivery, Receipt
 from adapters.storage.log import StorageUnavailable
 from domain.log import Position
 from domain.payment import Outcome
@@ -32,9 +32,9 @@ class Writer:
         self.reached, self.go_on = Event(), Event()
         self.go_on.set()
 
-    def __call__(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+    def __call__(self, commands: Sequence[Command]) -> list[Receipt]:
         assert current_thread() is not main_thread()
-        numbers = [int(d.body_sha256) for d in deliveries]
+        numbers = [int(c.body_sha256) for c in commands if isinstance(c, Delivery)]
         self.batches.append(numbers)
         self.reached.set()
         assert self.go_on.wait(WAIT_SECONDS)

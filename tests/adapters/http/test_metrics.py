@@ -52,7 +52,7 @@ def test_read_models_tell_their_lag_and_their_drift(local: LocalService) -> None
     local.tell("1", "PAID")
     local.settle()
     found = samples(local)
-    each = {("order_status",): 0, ("audit_history",): 0}
+    each = {("order_status",): 0, ("audit_history",): 0, ("money",): 0}
     assert found["order_ledger_projection_lag_events"] == each
     assert found["order_ledger_projection_parked"] == each
     assert found["order_ledger_projection_rebuild_due"] == each

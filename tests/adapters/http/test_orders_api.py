@@ -37,6 +37,8 @@ def test_an_order_has_the_fields_that_were_promised(local: LocalService) -> None
         "updated_at": delivered["recorded_at"],
         "version": 2,
         "position": position,
+        "registered": False,
+        "parked_since": None,
     }
     assert paid["recorded_at"].endswith("Z"), "times are UTC and say so"
 

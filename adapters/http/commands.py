@@ -1,0 +1,98 @@
+"""What shops and operators tell the ledger: to register an order, to resolve its review."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator
+from starlette.exceptions import HTTPException
+
+from adapters.access.roles import Caller, Role
+from adapters.batch import Command, Receipt
+from adapters.group_commit import GroupCommit, Overloaded
+from adapters.http.access import NO_ORDER, Door, store_of_order
+from adapters.http.problems import RETRY_AFTER_SECONDS
+from adapters.registering import NAME_MAX, VERDICTS, CommandAnswer, Decision, Terms, plain
+from adapters.service import Service
+from adapters.storage.access import Operation
+from domain.registration import Refused, Resolution, Unknown
+
+Store = Annotated[
+    str | None, Query(min_length=1, max_length=63, pattern="^[^/]+$"), AfterValidator(plain)
+]
+Responses = dict[int | str, dict[str, Any]]
+
+
+def command_router(service: Service, queue: GroupCommit, door: Door) -> APIRouter:
+    """The routes by which orders are registered and reviews are resolved."""
+    problems: Responses = {status: {} for status in (401, 403, 404, 409, 422, 503)}
+    router = APIRouter(responses=problems)
+
+    @router.put("/orders/{order_id:path}", tags=["orders"], responses={201: {}})
+    async def register_order(
+        caller: Annotated[Caller, door.require(Role.STORE)],
+        order_id: str,
+        terms: Terms,
+        response: Response,
+        store: Store = None,
+    ) -> CommandAnswer:
+        """Register an order: what is to be paid for it, and the names that it goes by.
+
+        A PAID then delivers it only if amount and currency match. The same again changes nothing;
+        another amount, currency or other references do, before any news of a payment came, and are
+        409 after. News that waited for the order is decided at once. 201 where it is new.
+        """
+        tolerance = service.settings.amount_tolerance
+        named = _order_name(order_id)
+        placement = terms.placement(store_of_order(caller, store), named, tolerance, caller.who)
+        receipt = await _submit(queue, placement)
+        if receipt.is_first:
+            response.status_code = 201
+        return CommandAnswer.of(receipt)
+
+    @router.post("/orders/{order_id:path}/review", tags=["operators"])
+    async def resolve_review(
+        caller: Annotated[Caller, door.require(Role.OPERATOR)],
+        order_id: str,
+        decision: Decision,
+        store: Store = None,
+    ) -> CommandAnswer:
+        """Close the open review of an order. Accepting one that holds a PAID delivers the order.
+
+        It is an event with the caller's name and the reason, and a line of the operators' log.
+        """
+        resolution = Resolution(
+            store=store_of_order(caller, store),
+            order_id=_order_name(order_id),
+            verdict=VERDICTS[decision.decision],
+            by=caller.who,
+            reason=decision.reason,
+        )
+        receipt = await _submit(queue, resolution)
+        what = f"{resolution.store}/{resolution.order_id}"
+        done = Operation.by(caller, f"review {decision.decision}", what, decision.reason)
+        await run_in_threadpool(service.operators.append, done)
+        return CommandAnswer.of(receipt)
+
+    return router
+
+
+def _order_name(order_id: str) -> str:
+    try:
+        if 1 <= len(order_id) <= NAME_MAX:
+            return plain(order_id)
+    except ValueError:
+        pass
+    raise HTTPException(422, f"an order's id has 1 to {NAME_MAX} characters, none of control")
+
+
+async def _submit(queue: GroupCommit, command: Command) -> Receipt:
+    try:
+        return await queue.submit(command)
+    except Unknown:
+        raise HTTPException(404, NO_ORDER) from None
+    except Refused as refused:
+        raise HTTPException(409, str(refused)) from None
+    except Overloaded:
+        detail = "too many deliveries at once; try again"
+        raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS}) from None

@@ -1,0 +1,206 @@
+"""What shops and operators tell the ledger over HTTP, and what it answers."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.access.roles import Caller, Role
+from adapters.secrets import new_api_token, token_sha256
+from adapters.storage.access import Operation, TokenRow
+from adapters.storage.log import utc_now
+from tests.adapters.http.local import API_TOKEN, LocalService, problem
+
+TERMS: dict[str, Any] = {"amount": "902.10", "currency": "KES"}
+ACCEPT = {"decision": "accept", "reason": "a discount of the shop"}
+
+
+def say(
+    local: LocalService, method: str, path: str, content: Any, token: str = API_TOKEN, **params: str
+) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = local.http.request(method, path, json=content, headers=headers, params=params or None)
+    return local.run(answer)
+
+
+def register(local: LocalService, order_id: str = "1", **terms: Any) -> httpx.Response:
+    return say(local, "PUT", f"/orders/{order_id}", TERMS | terms)
+
+
+def resolve(local: LocalService, order_id: str = "1", **decision: Any) -> httpx.Response:
+    return say(local, "POST", f"/orders/{order_id}/review", ACCEPT | decision)
+
+
+def token(local: LocalService, role: Role, store: str | None = None) -> str:
+    made = new_api_token()
+    row = TokenRow(role.value, frozenset({role}), store, token_sha256(made.encode()), utc_now())
+    maker = Caller.with_every_role("a test")
+    local.service.tokens.create(row, Operation.by(maker, "tokens create", row.name))
+    return made
+
+
+def tell(local: LocalService, order_id: str) -> Any:
+    """A PAID in the bare form, which tells no amount."""
+    return local.tell(order_id, "PAID")
+
+
+def history(local: LocalService, order_id: str = "1") -> list[dict[str, Any]]:
+    local.settle()
+    events: list[dict[str, Any]] = local.json(f"/orders/{order_id}/history")["events"]
+    return events
+
+
+def test_an_order_is_registered_once_and_the_same_again_is_no_news(local: LocalService) -> None:
+    first = register(local, references=["REF-1"])
+    assert (first.status_code, first.json()) == (
+        201,
+        {
+            "outcome": "recorded",
+            "order_id": "1",
+            "store": "default",
+            "order_status": "AWAITING_PAYMENT",
+            "review": None,
+            "position": "0-1",
+        },
+    )
+    again = register(local, references=["REF-1"], amount="902.1")
+    assert (again.status_code, again.json()) == (200, first.json() | {"outcome": "unchanged"})
+    other = register(local, amount="5")
+    assert (other.status_code, other.json()["position"]) == (200, "0-2")
+    local.settle()
+    order = local.json("/orders/1")
+    assert (order["registered"], order["amount"], order["currency"]) == (True, "5.00", "KES")
+    assert local.json("/orders/REF-1")["order_id"] == "1"
+    (placed, _) = history(local)
+    assert (placed["type"], placed["amount"], placed["by"], placed["references"]) == (
+        "OrderPlaced",
+        "902.10",
+        "configured token",
+        ["REF-1"],
+    )
+
+
+def test_after_news_of_a_payment_other_terms_are_a_conflict(local: LocalService) -> None:
+    register(local)
+    assert tell(local, "1")["order_status"] == "AWAITING_PAYMENT", "the bare form has no amount"
+    assert "news of its payment came" in problem(register(local, amount="5"), 409)
+    assert register(local).status_code == 200
+
+
+def test_a_name_of_another_order_is_a_conflict(local: LocalService) -> None:
+    register(local, references=["REF-1"])
+    assert "order 1 goes by the name REF-1" in problem(register(local, "REF-1"), 409)
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        ({"amount": 902.1}, "amount"),
+        ({"amount": "0.00"}, "amount"),
+        ({"amount": "-1"}, "amount"),
+        ({"amount": "NaN"}, "amount"),
+        ({"amount": "1e400"}, "amount"),
+        ({"amount": "1" * 600}, "amount"),
+        ({"amount": ""}, "amount"),
+        ({"currency": "kes"}, "currency"),
+        ({"currency": None}, "currency"),
+        ({"references": ["x" * 256]}, "0"),
+        ({"references": ["a\nb"]}, "0"),
+        ({"references": [str(n) for n in range(21)]}, "references"),
+        ({"tolerance": "1000"}, "tolerance"),
+    ],
+)
+def test_terms_that_cannot_be_are_named(
+    local: LocalService, terms: dict[str, Any], named: str
+) -> None:
+    assert problem(register(local, **terms), 422).startswith(f"{named}: ")
+    assert local.service.ledger.event_log.head() is None
+
+
+def test_an_id_that_no_provider_could_name_is_refused(local: LocalService) -> None:
+    assert "1 to 255" in problem(register(local, "x" * 256), 422)
+
+
+def test_a_held_payment_is_accepted_with_a_name_and_a_reason(local: LocalService) -> None:
+    register(local)
+    tell(local, "1")
+    answer = resolve(local)
+    assert (answer.status_code, answer.json()["order_status"]) == (200, "DELIVERED")
+    _, paid, review, resolved, delivered = history(local)
+    assert (paid["disposition"], review["reason"]) == ("held", "amount_missing")
+    assert (resolved["verdict"], resolved["by"], resolved["reason"]) == (
+        "accepted",
+        "configured token",
+        ACCEPT["reason"],
+    )
+    assert (delivered["caused_by"], delivered["decision"]) == (2, 4)
+    local.settle()
+    order = local.json("/orders/1")
+    assert (order["status"], order["payment_status"], order["review"]) == (
+        "DELIVERED",
+        "PAID",
+        None,
+    )
+    (operation, *_) = local.json("/operator-log")["items"]
+    assert (operation["action"], operation["object"], operation["reason"]) == (
+        "review accept",
+        "default/1",
+        ACCEPT["reason"],
+    )
+
+
+def test_a_rejected_one_is_not_delivered(local: LocalService) -> None:
+    register(local)
+    tell(local, "1")
+    answer = resolve(local, decision="reject")
+    assert (answer.json()["order_status"], answer.json()["review"]) == ("AWAITING_PAYMENT", None)
+    assert "no review" in problem(resolve(local), 409)
+
+
+def test_a_review_of_nothing_is_not_found_and_leaves_no_line(local: LocalService) -> None:
+    assert "no order" in problem(resolve(local, "nobody"), 404)
+    assert "reason" in problem(resolve(local, reason=""), 422)
+    assert "decision" in problem(resolve(local, decision="deliver"), 422)
+    assert local.json("/operator-log")["items"] == []
+
+
+def test_each_command_wants_its_role_and_its_store(local: LocalService) -> None:
+    shop, operator = token(local, Role.STORE, "uganda"), token(local, Role.OPERATOR)
+    auditor = token(local, Role.AUDITOR)
+    for stranger in (operator, auditor):
+        assert say(local, "PUT", "/orders/1", TERMS, stranger).status_code == 403
+    for stranger in (shop, auditor):
+        assert say(local, "POST", "/orders/1/review", ACCEPT, stranger).status_code == 403
+    assert say(local, "PUT", "/orders/1", TERMS, "nobody").status_code == 401
+    assert say(local, "PUT", "/orders/1", TERMS, shop, store="default").status_code == 404
+    placed = say(local, "PUT", "/orders/1", TERMS, shop)
+    assert (placed.status_code, placed.json()["store"]) == (201, "uganda")
+
+
+def test_what_waits_is_listed_told_by_health_and_taken_in(tmp_path: Path) -> None:
+    with LocalService(tmp_path, require_registered_orders=True) as local:
+        parked = tell(local, "1")
+        assert (parked["outcome"], parked["order_status"]) == ("recorded", "AWAITING_PAYMENT")
+        local.settle()
+        (waiting,) = local.json("/orders", parked="true")["items"]
+        assert waiting["order_id"] == "1"
+        (news,) = history(local)
+        assert waiting["parked_since"] == news["received_at"]
+        told = local.json("/health/ready")["details"]["parked_news"]
+        assert told == {
+            "orders": 1,
+            "oldest_since": waiting["parked_since"],
+            "overdue": False,
+        }
+        assert register(local).json()["review"] == "amount_missing"
+        local.settle()
+        assert local.json("/orders", parked="true")["items"] == []
+        assert local.json("/health/ready")["details"]["parked_news"]["orders"] == 0
+
+
+def test_the_tolerance_is_what_is_configured(tmp_path: Path) -> None:
+    with LocalService(tmp_path, amount_tolerance="0.05") as local:
+        register(local)
+        (placed,) = local.service.ledger.history("default/1")
+        assert str(getattr(placed.event, "tolerance", None)) == "0.05"
