@@ -107,8 +107,10 @@ class Quarantine:
         self._operators.append(_operation(caller, action, delivery_id, receipt, reason))
 
     def open_ids(self, wanted: DeliveryFilter) -> list[int]:
-        """The deliveries that are set aside, the oldest first, as their news happened."""
-        return [row.id for row in self._open(wanted)][::-1]
+        """The deliveries that are quarantined, the oldest first, as their news happened. What is
+        ignored was read, and says nothing of an order: it is replayed only by its number."""
+        rows = self._open(wanted)
+        return [row.id for row in rows if row.outcome is Outcome.QUARANTINED][::-1]
 
     def replay_many(
         self, caller: Caller, ids: Sequence[int], reason: str | None = None

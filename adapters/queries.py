@@ -362,7 +362,7 @@ def _read_cursor(text: str) -> tuple[str, str]:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         store, order_id = json.loads(raw)
         f"{store}{order_id}".encode()  # a lone surrogate is no text that could be compared
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise BadCursor("after: not a cursor of this service") from None
     if not isinstance(store, str) or not isinstance(order_id, str) or "\x00" in store + order_id:
         raise BadCursor("after: not a cursor of this service")

@@ -276,4 +276,5 @@ def _said(problem: ErrorDetails) -> str:
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     parts = [str(part) for part in location]
     variable = PREFIX + "__".join(parts).upper()
-    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {message}"
+    told = message.removeprefix("Value error, ")
+    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {told}"

@@ -32,6 +32,18 @@ def _take_over(service: "Service") -> None:
             service.views.adopt(projection)
 
 
+def _require_schema(url: str) -> None:
+    """A mistyped database is not made a ledger by who only looks."""
+    from adapters.settings import ConfigurationError
+    from adapters.storage import postgres_schema
+
+    if postgres_schema.NO_SCHEMA in postgres_schema.check(url):
+        raise ConfigurationError(
+            "there is no ledger in this database: name the server's in ORDER_LEDGER_DATABASE_URL, "
+            "or make one with order-ledger serve or db init"
+        )
+
+
 @contextmanager
 def opened(*projections: str) -> Iterator["Service"]:
     """The ledger, with these read models as far as the log is.
@@ -49,6 +61,8 @@ def opened(*projections: str) -> Iterator["Service"]:
             f"there is no ledger at {path.absolute()}: run this where the server "
             "runs, or set ORDER_LEDGER_DATABASE_URL to its ledger (sqlite:///PATH)"
         )
+    if path is None:
+        _require_schema(settings.database_url)
     # What stands still is told below, in a line instead of the traceback that a server logs.
     logging.getLogger("order_ledger").addHandler(logging.NullHandler())
     service = Service(settings)

@@ -194,6 +194,7 @@ def switch(projection: Name) -> None:
                 f"nothing of {projection} waits for a switch: projections rebuild makes it"
             )
         work.switch(built)
+        _log(service, "switch", projection, built.number)
         typer.echo(f"generation {built.number} of {projection} is live")
 
 
@@ -205,6 +206,7 @@ def rollback(projection: Name) -> None:
     """
     with _service() as service:
         former, is_current = _rebuild(service, _chosen(service, projection)).roll_back()
+        _log(service, "rollback", projection, former.number)
         typer.echo(f"generation {former.number} of {projection} is live")
         if not is_current:
             typer.echo(
@@ -231,6 +233,7 @@ def drop(
         chosen = [g.number for g in every if g.number != work.live.number]
         for each in chosen if generation is None else [generation]:
             work.steps.drop(projection, each)
+            _log(service, "drop", projection, each)
             typer.echo(f"generation {each} of {projection} is dropped")
 
 
@@ -328,12 +331,24 @@ def _print_plan(work: "Rebuild", workers: int) -> None:
     )
 
 
+def _log(service: "Service", action: str, what: str, generation: int | None = None) -> None:
+    """Tell the operators' log: a read model is what auditors see."""
+    from adapters.access.roles import user_of_this_process
+    from adapters.storage.access import Operation
+
+    named = what if generation is None else f"{what}, generation {generation}"
+    operation = Operation.by(user_of_this_process(), f"projections {action}", named)
+    service.operators.append(operation)
+
+
 def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_json: bool) -> None:
     from adapters.verifying import Verified, Verifier
 
     if not service.storage.events.of_streams([stream]):
         raise Failed(f"no event is of order {stream}")
     drift = Verifier(service.storage, work.projection).repair(stream, is_dry_run=dry_run)
+    if not dry_run:
+        _log(service, "rebuild", f"{work.projection.name}, order {stream}")
     found = Verified(projection=work.projection.name, orders=1, drift=drift)
     print_model(found) if as_json else print_drift(found)
     if dry_run and drift:
@@ -365,6 +380,7 @@ def _run(
             work.steps.drop(work.projection.name, new.number)
         raise typer.Exit(EXIT_DIFFERENT if report.differences else 0)
     work.steps.settle(new, report.model_dump_json())
+    _log(service, "rebuild", work.projection.name, new.number)
     if report.differences and not _is_tolerated(report, accept, tolerance):
         complain(
             f"{report.differences} rows differ, so nothing is switched: generation {new.number} is "
@@ -373,6 +389,7 @@ def _run(
         )
         raise typer.Exit(EXIT_DIFFERENT)
     work.switch(new)
+    _log(service, "switch", work.projection.name, new.number)
     complain(f"generation {new.number} is live; generation {report.old} is kept for a rollback")
 
 

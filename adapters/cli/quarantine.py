@@ -116,7 +116,7 @@ def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw =
 def replay(
     delivery_ids: Ids = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything that is set aside, the oldest first.")
+        bool, typer.Option("--all", help="All that is quarantined, the oldest first.")
     ] = False,
     provider: OneProvider = None,
     reason: Why = None,

@@ -36,13 +36,26 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             "with ORDER_LEDGER_DATABASE_URL=postgresql://..."
         )
     configure_logs()
-    for line in unknown_variables():
+    for line in [*unknown_variables(), *_left_out(settings)]:
         log.warning(line)
     with _listen(settings) as listener:
         if workers == 1:
             _serve_alone(settings, listener)
         else:
             _serve_together(settings, listener, workers)
+
+
+def _left_out(settings: Settings) -> list[str]:
+    """A line for each provider that had its token made here and is not configured any more: a
+    `[providers...]` table replaces the default, and its webhooks would be refused unnoticed."""
+    prefix = "webhook-token-"
+    names = sorted(p.name.removeprefix(prefix) for p in settings.folder.glob(f"{prefix}*"))
+    return [
+        f"{name} has a webhook token here and is not configured: its webhooks are answered 404. "
+        f"Add [providers.{name}], or delete {prefix}{name}"
+        for name in names
+        if name not in settings.providers
+    ]
 
 
 def _serve_alone(settings: Settings, listener: socket.socket) -> None:

@@ -48,7 +48,7 @@ class Door:
         """The caller, if the token is live and has the wanted roles."""
         caller = await self.known(request, credentials)
         if caller is None:
-            detail = "a bearer token of the query API is wanted"
+            detail = "a live token of the query API is wanted: Authorization: Bearer TOKEN"
             raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
         missing = [role for role in wanted.scopes if role not in caller.roles]
         if missing:

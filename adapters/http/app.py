@@ -20,6 +20,7 @@ from adapters.group_commit import GroupCommit
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
+from adapters.http.bounds import bounded
 from adapters.http.commands import command_router
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
@@ -65,7 +66,7 @@ class LedgerApp(FastAPI):
         elif scope["path"].startswith(WEBHOOKS) and scope["method"] == "POST":
             await self.webhook_endpoint(scope, receive, send)
         else:
-            await super().__call__(scope, receive, with_security_headers(send))
+            await super().__call__(scope, bounded(scope, receive), with_security_headers(send))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -117,6 +118,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,  # the interactive pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever host the request named
         lifespan=lifespan,
     )
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)

@@ -119,8 +119,10 @@ class WebhookEndpoint:
         name, _, path = scope["path"].removeprefix(PATH).removesuffix("/").partition("/")
         provider = self._providers.get(name)
         try:
-            if provider is None or (path and not provider.takes_path):
+            if provider is None:
                 raise _Refused(404, "no provider of this name is configured")
+            if path and not provider.takes_path:
+                raise _Refused(404, "this provider's URL ends with its name")
             request = self._request(scope, path)
             if not provider.needs_body:
                 verdict = _verify(provider, request)

@@ -14,6 +14,7 @@ from adapters.storage.postgres import SERVICE_ROLE, become_service, connect
 SERVER_VERSION_MIN = 140000
 INIT_LOCK = 7_305_842_611_202_934  # any number that is ours alone
 FOLDER = "postgres"
+NO_SCHEMA = "the schema is missing"
 VIEWS_SCHEMA = (
     f"CREATE SCHEMA IF NOT EXISTS order_ledger_views AUTHORIZATION {SERVICE_ROLE}"
 ).encode()
@@ -85,7 +86,7 @@ def check(url: str) -> list[str]:
         with connect(url) as connection:
             _require_version(connection)
             if not _has(connection, HAS_SCHEMA):  # asked of the catalog, which needs no right
-                return ["the schema is missing"]
+                return [NO_SCHEMA]
             _try_service(connection)
             applied = _applied(connection)
             ours = {m.number: m for m in migrations()}

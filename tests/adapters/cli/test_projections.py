@@ -146,3 +146,18 @@ def test_a_read_model_that_is_not_there_is_one_clear_line(busy: CommandLine) -> 
 @pytest.mark.parametrize("share", ["1", "0%", "101%", "x%"])
 def test_a_share_is_a_percentage(busy: CommandLine, share: str) -> None:
     assert busy("projections", "verify", "order_status", "--sample", share).code == 2
+
+
+def test_what_changes_a_read_model_is_in_the_operators_log(busy: CommandLine) -> None:
+    busy("projections", "rebuild", "order_status")
+    busy("projections", "rollback", "order_status")
+    busy("projections", "drop", "order_status", "--generation", "2")
+    busy("projections", "rebuild", "order_status", "--order", "1")
+    items = json.loads(busy("operators", "log", "--json").out)["items"]
+    assert [(o["action"], o["object"]) for o in items[::-1]] == [
+        ("projections rebuild", "order_status, generation 2"),
+        ("projections switch", "order_status, generation 2"),
+        ("projections rollback", "order_status, generation 1"),
+        ("projections drop", "order_status, generation 2"),
+        ("projections rebuild", "order_status, order default/1"),
+    ]

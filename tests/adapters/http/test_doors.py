@@ -30,6 +30,7 @@ QUERIES = [
     "/checkpoints",
     "/checkpoints/latest",
     "/public-keys",
+    "/totals",
 ]
 
 
