@@ -16,6 +16,7 @@ QUERIES = [
     "/payments",
     "/payments?format=csv",
     "/payments?format=jsonl",
+    "/totals",
     "/operator-log",
     "/deliveries",
     "/deliveries/1",
