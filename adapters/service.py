@@ -87,7 +87,7 @@ class Service:
     def _worker(self, name: str, pace: Pace | None) -> Worker:
         settings: EffectSettings = self.settings.effects[name]
         make = partial(make_sender, name, settings, self.settings.providers)
-        return Worker(name, settings, make, self.outbox, self.ledger, self.effects, pace or Pace())
+        return Worker(name, settings, make, self.outbox, self.effects, pace or Pace())
 
     def of_store(self, store: str | None) -> DeliveryFilter:
         """What the delivery log holds of a store, or, for None, of all."""

@@ -12,7 +12,6 @@ from adapters.effects.base import Answer, Effect, Sender, Verdict
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.outbox import Outbox, position_of
 from adapters.effects.state import State
-from adapters.ledger import OrderLedger
 from adapters.logs import discreetly
 from adapters.queries import order_after
 from adapters.storage.effects import Attempt, EffectRow, EffectStore, TargetRow
@@ -57,7 +56,6 @@ class Worker:
         settings: EffectSettings,
         make: Callable[[], Sender],
         outbox: Outbox,
-        ledger: OrderLedger,
         store: EffectStore,
         pace: Pace,
     ) -> None:
@@ -66,7 +64,6 @@ class Worker:
         self._settings = settings
         self._make = make
         self._outbox = outbox
-        self._ledger = ledger
         self._store = store
         self._pace = pace
         self._sender: Sender | None = None
@@ -130,7 +127,8 @@ class Worker:
             return Answer(Verdict.RETRY, f"the sender failed: {type(error).__name__}")
 
     def _effect(self, row: EffectRow) -> Effect:
-        history = self._ledger.history(stream_of(row.store, row.order_id))[: row.version]
+        stream = stream_of(row.store, row.order_id)
+        history = self._outbox.histories({stream: row.version})[stream]
         order = order_after(history)
         assert order is not None, "the event is one of the order"
         return Effect(

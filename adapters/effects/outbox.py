@@ -75,11 +75,12 @@ class Outbox:
         ]
         if not candidates:
             return []
-        streams = self._histories({event.originator_id for _, event in candidates})
+        streams = self.histories({e.originator_id: e.originator_version for _, e in candidates})
         asked = []
         for recorded, event in candidates:
             store, order_id = split_stream(event.originator_id)
-            before = streams[event.originator_id][: event.originator_version - 1]
+            history = streams[event.originator_id][: event.originator_version - 1]
+            before = [earlier.event for earlier in history]
             cause = before[event.caused_by - 1] if event.caused_by <= len(before) else None
             news = cause if isinstance(cause, News) else None
             if not _is_history(before) and settings.wants(event, store, news):
@@ -89,11 +90,13 @@ class Outbox:
                 asked.append(NewEffect(new_id, store, order_id, version, index, name))
         return asked
 
-    def _histories(self, streams: Iterable[str]) -> Mapping[str, Sequence[OrderEvent]]:
-        events, _ = decoded(self._events.of_streams(list(streams)))
-        found: dict[str, list[OrderEvent]] = {}
+    def histories(self, upto: Mapping[str, int]) -> Mapping[str, list[Recorded[OrderEvent]]]:
+        """The events of orders up to a version of each: those beyond may be unreadable yet."""
+        rows = self._events.of_streams(list(upto))
+        events, _ = decoded(row for row in rows if row[2] <= upto[row[1]])
+        found: dict[str, list[Recorded[OrderEvent]]] = {}
         for recorded in events:
-            found.setdefault(recorded.event.originator_id, []).append(recorded.event)
+            found.setdefault(recorded.event.originator_id, []).append(recorded)
         return found
 
     def _name(self) -> str:

@@ -76,7 +76,7 @@ class Ledger:
         (name,) = self.targets
         settings = self.service.settings.effects[name]
         outbox: Outbox = self.service.outbox
-        parts = (outbox, self.service.ledger, self.store, self.pace)
+        parts = (outbox, self.store, self.pace)
         return Worker(name, settings, lambda: sender, *parts)
 
     def hears(

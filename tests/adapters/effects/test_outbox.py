@@ -143,6 +143,20 @@ def test_many_orders_at_once_are_taken_in_over_several_batches(
     assert ledger.sender.orders == [f"o-{number}:Delivered" for number in range(7)]
 
 
+def test_what_comes_before_an_unreadable_event_is_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.hears("a", "PAID")
+    ledger.hears("b", "PAID")
+    ledger.hears("a", "REFUNDED")
+    forms = dict(mapper.FORMS)
+    del forms["ReviewRequired"]
+    with monkeypatch.context() as older:
+        older.setattr(mapper, "FORMS", forms)
+        ledger.works()
+    assert ledger.sender.orders == ["a:Delivered", "b:Delivered"]
+
+
 def test_a_target_stands_still_before_an_event_that_cannot_be_read(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
