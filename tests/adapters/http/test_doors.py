@@ -31,7 +31,6 @@ QUERIES = [
     "/checkpoints",
     "/checkpoints/latest",
     "/public-keys",
-    "/totals",
 ]
 
 
