@@ -25,7 +25,7 @@ from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
 from adapters.providers import Ping, Provider, Refused, Request, Verified
-from adapters.refusals import RefusalNotes, explained
+from adapters.refusals import RefusalNotes
 from adapters.storage.log import StorageUnavailable
 from adapters.tally import Tally
 from domain.log import split_stream
@@ -65,10 +65,7 @@ class _Refused(Exception):
         self.detail = detail
         self.retry = retry
         self.retry_after = retry_after
-
-    def diagnosis(self) -> str:
-        """Why, for the shop's own log: a stranger learns less."""
-        return self.detail
+        self.reason = detail  # for the shop's own log: a stranger learns less
 
 
 class _Unproven(_Refused):
@@ -79,9 +76,8 @@ class _Unproven(_Refused):
         self.verdict = verdict
         self.provider = provider
         self.request = request
-
-    def diagnosis(self) -> str:
-        return explained(self.provider, self.request, self.verdict).detail
+        # Not explained here: a closer look is for the notes, which are written off the loop.
+        self.reason = verdict.detail
 
 
 @dataclass
@@ -207,7 +203,7 @@ class WebhookEndpoint:
             extra={
                 "provider": known,
                 "status": refusal.status,
-                "reason": refusal.diagnosis(),
+                "reason": refusal.reason,
                 "refusals": refusals.count,
             },
         )

@@ -51,6 +51,9 @@ SIGNED = (
 ).split()
 ACCEPTED = Answer("text/plain", b"[accepted]")
 KEY_BYTES_MIN = 16
+# Items prove themselves inside the body, so anybody's body is parsed: one of a megabyte would hold
+# up every other sender. Adyen sends an item or a few at a time, of a few kilobytes each.
+BODY_BYTES_MAX = 128 * 1024
 
 # What an event says where it succeeded, and where not; None is no news of a payment.
 EVENTS: Mapping[str, tuple[PaymentStatus | None, PaymentStatus | None]] = {
@@ -92,6 +95,10 @@ class ItemSignatures:
 
     def verify(self, request: Request) -> Verdict:
         """Whether live secrets make the signatures of all items; the first item's is told."""
+        if len(request.body) > BODY_BYTES_MAX:
+            return Refused(
+                Reason.MALFORMED, f"the body has over {BODY_BYTES_MAX} bytes, as no batch has"
+            )
         try:
             items = items_of(read_object(request.body))
             messages = [_message(item) for item in items]

@@ -24,7 +24,7 @@ from adapters.providers.base import (
     Verdict,
     Verified,
 )
-from adapters.providers.reserialising import reserialised
+from adapters.providers.reserialising import BODY_BYTES_MAX, reserialised
 from adapters.secrets import Tokens
 
 TOLERANCE_SECONDS = 300
@@ -300,7 +300,8 @@ class HmacHeader(SignedBody):
 
     def explain(self, request: Request, refused: Refused) -> Refused:
         """Whether the body was written anew on its way, or another URL was signed."""
-        if refused.reason is Reason.WRONG_SIGNATURE and "{url}" in self._parts:
+        is_small = len(request.body) <= BODY_BYTES_MAX
+        if refused.reason is Reason.WRONG_SIGNATURE and "{url}" in self._parts and is_small:
             for url in _other_urls(self._scheme.url, request.headers):
                 if isinstance(self._verify(request, url), Verified):
                     return Refused(

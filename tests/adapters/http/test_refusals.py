@@ -6,13 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import get_ident
 from time import time
 from typing import Any
 
 import pytest
 
 from adapters.access.roles import Caller
-from adapters.providers import Provider
+from adapters.providers import Provider, Refused, Request
 from adapters.providers.verifying import HmacHeader
 from adapters.refusals import RefusedDeliveries
 from adapters.service import providers
@@ -91,6 +92,26 @@ def test_a_body_that_was_written_anew_is_told_from_another_secret(tmp_path: Path
         (row,) = refusals(local)
     assert row["reason"] == "reserialised"
     assert "the secret is right" in row["diagnosis"]
+
+
+def test_the_event_loop_never_takes_the_closer_look(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads = []
+
+    def explain(_: HmacHeader, request: Request, refused: Refused) -> Refused:
+        threads.append(get_ident())
+        return Refused(refused.reason, "seen closely")
+
+    async def on_the_loop() -> int:
+        return get_ident()
+
+    monkeypatch.setattr(HmacHeader, "explain", explain)
+    send(service, ("till", NEWS, signed(NEWS, now())))
+    assert [row["diagnosis"] for row in refusals(service)] == ["seen closely"]
+    assert len(threads) == 1
+    assert service.run(on_the_loop()) not in threads
+    assert "no live secret" in caplog.records[-1].__dict__["reason"]
 
 
 def test_a_flood_makes_one_row_for_what_comes_within_a_second(service: LocalService) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.providers import Refused, Request, Verified
+from adapters.providers import Refused, Request, Verified, adyen
 from adapters.providers.base import Reason
+from adapters.providers.reading import read_object
 from domain.payment import Payment, PaymentStatus
 from tests.adapters.providers.tables import (
     NOON,
@@ -228,6 +229,25 @@ def test_a_colon_cannot_move_a_part_of_one_field_into_another() -> None:
 )
 def test_a_body_without_proper_items_is_refused(body: bytes) -> None:
     assert isinstance(ADYEN.verify(Request([], body, NOON)), Refused)
+
+
+def test_a_body_that_no_batch_is_as_large_as_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed = []
+
+    def reads(body: bytes) -> dict[str, Any]:
+        parsed.append(body)
+        return read_object(body)
+
+    monkeypatch.setattr(adyen, "read_object", reads)
+    body = of("AUTHORISATION").body
+    fits = body + b" " * (128 * 1024 - len(body))
+    assert isinstance(ADYEN.verify(Request([], fits, NOON)), Verified)
+    verdict = ADYEN.verify(Request([], fits + b" ", NOON))
+    assert isinstance(verdict, Refused)
+    assert "131072 bytes" in verdict.detail
+    assert parsed == [fits]
 
 
 def test_writing_the_json_anew_does_no_harm() -> None:

@@ -16,6 +16,7 @@ from tests.adapters.providers.tables import (
     ignored,
     notice,
     sample,
+    sent,
     unreadable,
     with_headers,
 )
@@ -118,6 +119,15 @@ def test_a_url_that_is_not_the_one_entered_there_is_recognised(other: str) -> No
     assert explained.reason is Reason.WRONG_URL
     assert "notification_url" in explained.detail
     assert other in explained.detail
+
+
+def test_no_url_is_tried_for_a_body_larger_than_the_closer_look_takes() -> None:
+    elsewhere = configured("square", notification_url=f"{URL}/")
+    for size, reason in ((16 * 1024, Reason.WRONG_URL), (16 * 1024 + 1, Reason.WRONG_SIGNATURE)):
+        request = sent(elsewhere, b"x" * size)
+        verdict = SQUARE.verify(request)
+        assert isinstance(verdict, Refused)
+        assert SQUARE.explain(request, verdict).reason is reason
 
 
 @pytest.mark.parametrize("host", [b"evil.example", b"shop.example", b"\xff", b"a b", b""])
