@@ -10,6 +10,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from adapters.providers.reading import DEPTH_MAX
+
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
 WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
@@ -43,34 +46,46 @@ def csv_rows(file: BinaryIO, size_max: int) -> Iterator[Exported]:
 
     A cell is a text; an empty one says nothing, `true`, `false` and `null` are what they are in
     JSON, and what is a JSON object or list is taken as one. Raises `UnusableExport` for headings
-    that are no paths, or say something twice.
+    that are no paths, or say something twice; and at the first row that is not CSV or larger than
+    a body, for what comes after it may be the inside of a customer's text.
     """
     taken: list[_Line] = []
-    lines = _texts(_lines(file, size_max), taken)
-    reader = csv.reader(lines, strict=True)
+    csv.field_size_limit(size_max)  # a row has no more
+    reader = csv.reader(_texts(_lines(file, size_max), taken, size_max), strict=True)
     paths: list[list[str]] | None = None
     line, read = 1, 0
     while True:
-        problem = None
         try:
             row = next(reader, None)
-        except csv.Error as error:
-            row, problem = [], f"the row is not CSV: {error}"
+        except (csv.Error, _TooLarge) as error:
+            raise UnusableExport(_broken(line, error)) from None
         if row is None:
             break
-        raw = b"".join(one.whole for one in taken)
-        problem = next((one.problem for one in taken if one.problem), problem)
         begins, line = line, line + len(taken)
         read += sum(one.size for one in taken)
+        raw = b"".join(one.whole for one in taken)
         taken.clear()
         if paths is None:
-            paths = _paths(row, problem)
-        elif problem or row:
-            problem = problem or _misfit(row, paths)
+            paths = _paths(row)
+        elif row:
+            problem = _misfit(row, paths)
             body = raw if problem else _body(paths, row)
+            if problem is None and len(body) > size_max:
+                body, problem = raw, f"the row makes a body of more than {size_max} bytes"
             yield Exported(begins, body[:size_max], read, problem)
     if paths is None:
         raise UnusableExport("the file is empty: its first line has to name the paths of the body")
+
+
+class _TooLarge(Exception):
+    """A row has more bytes than a body may have."""
+
+
+def _broken(line: int, error: Exception) -> str:
+    return (
+        f"line {line}: the row that begins here is not CSV: {error}; nothing from here on was "
+        "read. Mend the row or take it out, and start again: what was taken in is a duplicate then"
+    )
 
 
 class _Line(NamedTuple):
@@ -85,7 +100,7 @@ def _lines(file: BinaryIO, size_max: int) -> Iterator[_Line]:
     is_first = True
     while line := file.readline(size_max + 2):
         size, problem = len(line), None
-        if len(line.rstrip(b"\r\n")) > size_max:
+        if len(line.removesuffix(b"\n").removesuffix(b"\r")) > size_max:
             problem = f"longer than {size_max} bytes, of which the first are kept"
             end = line
             while not end.endswith(b"\n") and (end := file.readline(size_max)):
@@ -95,18 +110,31 @@ def _lines(file: BinaryIO, size_max: int) -> Iterator[_Line]:
         is_first = False
 
 
-def _texts(lines: Iterable[_Line], taken: list[_Line]) -> Iterator[str]:
+def _texts(lines: Iterable[_Line], taken: list[_Line], size_max: int) -> Iterator[str]:
+    """The lines as texts; `taken` has those of the row that is being read."""
+    size = 0
     for line in lines:
+        size = line.size + (size if taken else 0)
         taken.append(line)
+        if line.problem or size > size_max + 2:
+            raise _TooLarge(
+                f"it has over {size_max} bytes: a quote is never closed, or body_bytes_max is small"
+            )
         yield line.whole.decode(errors="surrogateescape")
 
 
-def _paths(headings: Sequence[str], problem: str | None) -> list[list[str]]:
-    if problem is not None:
-        raise UnusableExport(f"the first line has to name the paths of the body; {problem}")
+def _paths(headings: Sequence[str]) -> list[list[str]]:
+    for sign, named in SEPARATORS.items():
+        if len(headings) == 1 and sign in headings[0]:
+            raise UnusableExport(
+                f"the columns are separated by {named}, and commas are wanted: export the file "
+                "again, separated by commas"
+            )
     paths = [heading.strip().split(".") for heading in headings]
     if not paths or any("" in path for path in paths):
         raise UnusableExport("the first line has to name the paths of the body, such as data.total")
+    if any(len(path) > DEPTH_MAX for path in paths):
+        raise UnusableExport(f"a heading has over {DEPTH_MAX} steps, and no body is as deep")
     known: set[tuple[str, ...]] = set()
     for path in sorted(paths, key=len):
         if any(tuple(path[:end]) in known for end in range(1, len(path) + 1)):

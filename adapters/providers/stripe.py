@@ -1,7 +1,9 @@
 """Stripe: payment intents, Checkout sessions, charges and disputes.
 
-Source: docs.stripe.com, "Webhooks" (signatures, event object) and "Currencies" (minor units). The
-shop puts its order's id into the metadata (`order_id`) or into Checkout's `client_reference_id`.
+Source: docs.stripe.com, "Webhooks" (signatures, event object), "Currencies" (minor units) and
+"Payment Links" (URL parameters). The shop puts its order's id into the metadata (`order_id`).
+Checkout's `client_reference_id` is no proof of an order by itself: of a Payment Link a customer
+writes it into the URL.
 """
 
 import hashlib
@@ -9,6 +11,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+
+from pydantic import Field
 
 from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
@@ -23,7 +27,7 @@ from adapters.providers.fields import (
     upper_currency,
 )
 from adapters.providers.reading import word_at
-from adapters.providers.signed import Declared, Kind
+from adapters.providers.signed import Declared, Kind, Read
 from adapters.providers.verifying import TimedHeader
 from domain.payment import Payment, PaymentStatus
 
@@ -61,13 +65,20 @@ CHARGE_EVENTS = frozenset("succeeded pending failed captured expired refunded".s
 DISPUTE_EVENTS = frozenset("created updated closed funds_withdrawn funds_reinstated".split())
 
 
-def read(data: JSON, request: Request) -> Told | Ignored:
-    """What an event tells of an order."""
-    event = word_at(data, "type")
-    reader = _reader_of(event)
-    if reader is None:
-        return Ignored("an event that tells of no order's payment")
-    return reader(event.rpartition(".")[2], child(data, "data", "object"), data)
+def reader(order_from_client_reference: bool) -> Read:
+    """The reader of events, which may take `client_reference_id` for an order's id, or not."""
+
+    def read(data: JSON, request: Request) -> Told | Ignored:
+        event = word_at(data, "type")
+        told_by = _reader_of(event)
+        if told_by is None:
+            return Ignored("an event that tells of no order's payment")
+        thing = child(data, "data", "object")
+        if not order_from_client_reference:
+            thing = thing | {"client_reference_id": None}  # no reference either: that finds orders
+        return told_by(event.rpartition(".")[2], thing, data)
+
+    return read
 
 
 def _reader_of(event: str) -> Callable[[str, JSON, JSON], Told] | None:
@@ -146,7 +157,10 @@ def _told(
     in_checkout = text_at(thing, "client_reference_id")
     order_id = in_metadata or in_checkout
     if order_id is None:
-        raise Unreadable("metadata.order_id: it names no order, and no client_reference_id does")
+        raise Unreadable(
+            "metadata.order_id: it names no order; set it with each payment, or, where no customer "
+            "can set client_reference_id (in a Payment Link's URL), order_from_client_reference"
+        )
     return Told(
         order_id=order_id,
         references=references_of(in_checkout if in_checkout != order_id else None),
@@ -207,6 +221,12 @@ class StripeSettings(ProviderSettings):
 
     found_in = "Stripe's dashboard: Developers, Webhooks, the endpoint, Signing secret"
 
+    order_from_client_reference: bool = Field(
+        False,
+        description="Checkout's client_reference_id may name the order; never with Payment Links, "
+        "where a customer writes it into the URL",
+    )
+
     def signature_headers(self) -> tuple[str, ...]:
         """The headers that hold the signature."""
         return (HEADER,)
@@ -218,7 +238,7 @@ def make_stripe(name: str, settings: StripeSettings, secrets: Sequence[Secret]) 
         name=name,
         store=settings.store,
         verifier=TimedHeader(secrets, HEADER),
-        read=read,
+        read=reader(settings.order_from_client_reference),
         sample=sample,
         addresses=settings.addresses,
     )

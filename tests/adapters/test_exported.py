@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -57,6 +58,13 @@ def test_a_longer_line_is_told_and_the_next_is_read(length: int) -> None:
     assert found[1].read == length + 4
 
 
+@pytest.mark.parametrize("returns", [1, 2, 3, 12, SIZE_MAX, 2 * SIZE_MAX + 5])
+def test_a_line_ends_with_a_newline_only(returns: int) -> None:
+    for length in (SIZE_MAX - 10, SIZE_MAX):
+        text = b"A" * length + b"\r" * returns + b'{"orderId":"victim","orderPayment":"PAID"}\n{}\n'
+        assert [one.line for one in lines(text)] == [1, 2]
+
+
 # ------------------------------------------------------------------------------------------- CSV
 
 
@@ -97,8 +105,6 @@ def test_a_row_over_several_lines_is_named_by_its_first() -> None:
         (b"1", "the row has 1 cells, and the first line has 2 headings"),
         (b"1,2,3", "the row has 3 cells"),
         (b"1,\xff", "the row is not UTF-8"),
-        (b'1,"2"3', "the row is not CSV"),
-        (b"1," + b"x" * 2 * SIZE_MAX, "longer than 1024 bytes"),
     ],
 )
 def test_a_row_that_is_none_is_kept_as_it_stands_and_the_next_is_read(
@@ -108,6 +114,74 @@ def test_a_row_that_is_none_is_kept_as_it_stands_and_the_next_is_read(
     assert problem in str(first.problem)
     assert (first.line, first.body.strip()) == (2, row[:SIZE_MAX])
     assert (second.line, second.body, second.problem) == (3, b'{"a":"4","b":"5"}', None)
+
+
+FORGED = "\nvictim-order,PAID,x\n"
+
+
+@pytest.mark.parametrize("length", [1000, 131_073, SIZE_MAX - 5, SIZE_MAX, SIZE_MAX + 1, 9000])
+@pytest.mark.parametrize("mark", ["A", '"', "\n", '"\n'])
+@pytest.mark.parametrize("size_max", [SIZE_MAX, 1024 * 1024])
+def test_no_text_of_a_customer_is_read_as_a_row(length: int, mark: str, size_max: int) -> None:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["orderId", "orderPayment", "note"])
+    writer.writerow(["attackers-own", "PENDING", mark * length + FORGED])
+    writer.writerow(["next", "PAID", ""])
+    found: list[str] = []
+    try:
+        found.extend(
+            json.loads(one.body)["orderId"] if one.problem is None else "unread"
+            for one in csv_rows(io.BytesIO(out.getvalue().encode()), size_max)
+        )
+    except UnusableExport:
+        assert found == []
+    else:
+        assert found in (["attackers-own", "next"], ["unread", "next"])
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (b'1,"2"3', "not CSV"),
+        (b"1,a\rb", "not CSV"),
+        (b"1," + b"x" * 2 * SIZE_MAX, "over 1024 bytes"),
+        (b"1," + b"x" * (SIZE_MAX - 1), "over 1024 bytes"),
+        (b'1,"' + b"x\n" * SIZE_MAX + b'"', "over 1024 bytes"),
+        (b'1,"2', "over 1024 bytes"),
+    ],
+)
+def test_after_a_row_that_is_not_csv_nothing_is_read(row: bytes, problem: str) -> None:
+    reading = csv_rows(io.BytesIO(b"a,b\n0,0\n" + row + b"\n4,5\n" + b"6,7\n" * 400), SIZE_MAX)
+    assert next(reading).body == b'{"a":"0","b":"0"}'
+    with pytest.raises(UnusableExport, match=r"line 3: .*Mend the row") as caught:
+        next(reading)
+    assert problem in str(caught.value)
+    assert list(reading) == []
+
+
+def test_a_row_that_makes_too_large_a_body_is_kept_as_it_stands() -> None:
+    heading = "x" * 600
+    first, second = rows(f"{heading},b\n{'y' * 600},1\n2,3\n")
+    assert "a body of more than 1024 bytes" in str(first.problem)
+    assert first.body.startswith(b"yyy")
+    assert second.problem is None
+
+
+@pytest.mark.parametrize(("sign", "named"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_told_once_by_their_name(sign: str, named: str) -> None:
+    with pytest.raises(UnusableExport, match=f"{named}, and commas are wanted"):
+        rows(f"orderId{sign}orderPayment\n1{sign}PAID\n2{sign}PAID\n")
+    assert bodies(rows("orderId\n1\n")) == [{"orderId": "1"}]
+
+
+def test_a_heading_is_as_deep_as_a_body_may_be() -> None:
+    assert rows(".".join("a" * 64) + "\nx\n")[0].problem is None
+    for steps in (65, 500):
+        with pytest.raises(UnusableExport, match="over 64 steps"):
+            rows(".".join("a" * steps) + "\nx\n")
+    with pytest.raises(UnusableExport, match="over 64 steps"):
+        list(csv_rows(io.BytesIO(b"a." * 5000 + b"a\nx\n"), 1024 * 1024))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +210,13 @@ def test_what_a_spreadsheet_writes_is_read_again(table: list[tuple[str, str]]) -
 
 
 @given(st.binary(max_size=300))
-def test_whatever_is_in_a_file_is_read_to_its_end(noise: bytes) -> None:
+def test_whatever_is_in_a_file_is_read_to_its_end_or_to_the_first_row_that_is_none(
+    noise: bytes,
+) -> None:
     assert len(lines(noise)) <= noise.count(b"\n") + 1
-    found = rows(b"a,b\n" + noise)
+    found: list[Exported] = []
+    with suppress(UnusableExport):
+        found.extend(csv_rows(io.BytesIO(b"a,b\n" + noise), SIZE_MAX))
     assert all(len(one.body) <= SIZE_MAX for one in found)
     assert [one.read for one in found] == sorted(one.read for one in found)
     if found:

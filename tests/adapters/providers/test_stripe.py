@@ -42,8 +42,8 @@ SESSION = {
     "object": "checkout.session",
     "amount_total": 90210,
     "currency": "kes",
-    "client_reference_id": "1001",
-    "metadata": {},
+    "client_reference_id": None,
+    "metadata": {"order_id": "1001"},
     "payment_intent": "pi_9Qw",
     "payment_status": "paid",
     "status": "complete",
@@ -154,14 +154,30 @@ def test_a_refund_tells_what_went_back() -> None:
     assert (str(told.payment.amount), str(told.amount)) == ("0.10", "902.10")
 
 
-def test_an_order_is_named_by_metadata_or_by_checkout() -> None:
-    named = session("completed", metadata={"order_id": "7"})
-    assert (notice(STRIPE, named).order_id, notice(STRIPE, named).references) == ("7", ("1001",))
-    both = session("completed", metadata={"order_id": "1001"})
-    assert notice(STRIPE, both).references == ()
-    nobody = session("completed", client_reference_id=None)
-    assert "order_id" in unreadable(STRIPE, nobody)
+def test_an_order_is_named_by_metadata() -> None:
+    assert notice(STRIPE, session("completed", metadata={"order_id": "7"})).order_id == "7"
+    assert "order_id" in unreadable(STRIPE, session("completed", metadata={}))
     assert "order_id" in unreadable(STRIPE, intent("succeeded", metadata=None))
+
+
+def test_what_a_customer_wrote_into_a_payment_links_url_names_no_order() -> None:
+    chosen = session("completed", client_reference_id="victim", metadata={})
+    said = unreadable(STRIPE, chosen)
+    assert "metadata.order_id" in said
+    assert "order_from_client_reference" in said
+    beside = notice(STRIPE, session("completed", client_reference_id="victim"))
+    assert (beside.order_id, beside.references) == ("1001", ())
+
+
+def test_client_reference_names_an_order_where_the_table_says_so() -> None:
+    stripe = configured("stripe", order_from_client_reference=True)
+    alone = notice(stripe, session("completed", client_reference_id="7", metadata={}))
+    assert (alone.order_id, alone.references) == ("7", ())
+    beside = notice(stripe, session("completed", client_reference_id="7"))
+    assert (beside.order_id, beside.references) == ("1001", ("7",))
+    both = notice(stripe, session("completed", client_reference_id="1001"))
+    assert (both.order_id, both.references) == ("1001", ())
+    assert "order_id" in unreadable(stripe, session("completed", metadata={}))
 
 
 def test_an_expanded_payment_intent_is_the_same_one() -> None:
