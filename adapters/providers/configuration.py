@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 SILENCE_SECONDS_MAX = 10 * 366 * 24 * 3600
+PLACEHOLDER = "..."
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Network = IPv4Network | IPv6Network
@@ -76,6 +77,7 @@ class ProviderSettings(BaseModel):
     @classmethod
     def _usable(cls, secrets: tuple[SecretSettings, ...]) -> tuple[SecretSettings, ...]:
         for secret in secrets:
+            no_placeholder(secret.value.get_secret_value())
             cls.check_secret(secret.value.get_secret_value())
         names = [secret.name for secret in secrets if secret.name]
         if len(set(names)) < len(names):
@@ -118,8 +120,19 @@ class ProviderSettings(BaseModel):
             raise ValueError("a secret is one or more characters without blanks around them")
 
 
+def no_placeholder(text: str) -> None:
+    """Raise `ValueError` for what only stands for a secret, as the documentation's `"..."`."""
+    if PLACEHOLDER in text:
+        raise ValueError(
+            f'a secret with "{PLACEHOLDER}" in it is a placeholder, which anybody knows: put the '
+            "real one in its place"
+        )
+
+
 def usable_token(text: str) -> None:
-    """Raise `ValueError`, never naming it, for a token that cannot be sent in a header."""
+    """Raise `ValueError`, never naming it, for a token that cannot be sent in a header, or that
+    only stands for one."""
+    no_placeholder(text)
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("a token is one or more printable ASCII characters without spaces")
 

@@ -269,6 +269,16 @@ def test_a_wrong_token_in_the_file_is_not_repeated_either(text: str) -> None:
     assert SECRET not in problem()
 
 
+@pytest.mark.parametrize("placeholder", ["...", "whsec_...", "sk_live_..."])
+def test_a_placeholder_of_the_documentation_is_no_token(placeholder: str) -> None:
+    for text in (
+        f'api_tokens = ["{SECRET}", "{placeholder}"]',
+        f'[providers.sevi]\napi_token = "{placeholder}"',
+    ):
+        write(text)
+        assert "put the real one in its place" in problem()
+
+
 def test_settings_do_not_show_their_tokens() -> None:
     settings = load_settings(api_tokens=[SECRET], providers={"sevi": {"tokens": [SECRET]}})
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from adapters.providers import KINDS, Request, Unreadable, Verified
 from adapters.service import providers, webhook_credentials, webhook_secrets
 from adapters.settings import ConfigurationError, Settings, load_settings
 from domain.payment import PaymentStatus
-from tests.adapters.providers.tables import NOON, configured, notice, sample
+from tests.adapters.providers.tables import NOON, configured, notice, sample, secret_of
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,13 @@ def test_the_key_id_of_a_delivery_is_the_one_of_its_secret() -> None:
 # ------------------------------------------------------------------------------------- tables
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("placeholder", ["...", "whsec_...", "sk_live_..."])
+def test_a_placeholder_of_the_documentation_is_no_secret(kind: str, placeholder: str) -> None:
+    with pytest.raises(ValidationError, match="put the real one in its place"):
+        configured(kind, secret_of(kind, "new"), placeholder)
+
+
 INVENTED_BY_THE_SHOP = {
     "sevi",
     "flutterwave-v3",
@@ -117,7 +125,8 @@ def test_a_wrong_table_is_told_with_its_key(text: str, named: str) -> None:
 
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "providers.md").read_text()
-TABLES = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+FILLED_IN = DOCUMENT.replace('..."', 'invented"')  # as whoever copies a table has to
+TABLES = re.findall(r"```toml\n(.*?)```", FILLED_IN, re.DOTALL)
 (PACKAGE,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
