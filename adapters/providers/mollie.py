@@ -6,10 +6,10 @@ While a secret is being exchanged Mollie signs with both, in two headers of one 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
+from adapters.providers.base import JSON, Ignored, Request, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     child,
@@ -21,8 +21,8 @@ from adapters.providers.fields import (
     text_at,
 )
 from adapters.providers.reading import currency_at, read_object, word_at
-from adapters.providers.signed import Declared, Kind
-from adapters.providers.verifying import HmacHeader, HmacScheme
+from adapters.providers.signed import hmac_kind
+from adapters.providers.verifying import HmacScheme
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
@@ -136,16 +136,4 @@ class MollieSettings(ProviderSettings):
         return SCHEME.headers
 
 
-def make_mollie(name: str, settings: MollieSettings, secrets: Sequence[Secret]) -> Declared:
-    """The provider that a table configures."""
-    return Declared(
-        name=name,
-        store=settings.store,
-        verifier=HmacHeader(secrets, SCHEME),
-        read=read,
-        sample=sample,
-        addresses=settings.addresses,
-    )
-
-
-MOLLIE = Kind(make_mollie, MollieSettings)
+MOLLIE = hmac_kind(MollieSettings, SCHEME, read, sample)

@@ -5,10 +5,10 @@ order's id, since it is all that every event carries. No event tells of a failed
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
+from adapters.providers.base import JSON, Ignored, Request, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     MinorUnits,
@@ -20,8 +20,8 @@ from adapters.providers.fields import (
     text_at,
 )
 from adapters.providers.reading import currency_at, word_at
-from adapters.providers.signed import Declared, Kind
-from adapters.providers.verifying import HmacHeader, HmacScheme
+from adapters.providers.signed import hmac_kind
+from adapters.providers.verifying import HmacScheme
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
@@ -137,16 +137,4 @@ class PaystackSettings(ProviderSettings):
         return SCHEME.headers
 
 
-def make_paystack(name: str, settings: PaystackSettings, secrets: Sequence[Secret]) -> Declared:
-    """The provider that a table configures."""
-    return Declared(
-        name=name,
-        store=settings.store,
-        verifier=HmacHeader(secrets, SCHEME),
-        read=read,
-        sample=sample,
-        addresses=settings.addresses,
-    )
-
-
-PAYSTACK = Kind(make_paystack, PaystackSettings)
+PAYSTACK = hmac_kind(PaystackSettings, SCHEME, read, sample)

@@ -7,11 +7,11 @@ the shop's own `receipt`, a link's `reference_id` and `notes.order_id` are refer
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
+from adapters.providers.base import JSON, Ignored, Request, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     ISO_4217,
@@ -22,8 +22,8 @@ from adapters.providers.fields import (
     unix_at,
 )
 from adapters.providers.reading import currency_at, word_at
-from adapters.providers.signed import Declared, Kind
-from adapters.providers.verifying import HmacHeader, HmacScheme
+from adapters.providers.signed import hmac_kind
+from adapters.providers.verifying import HmacScheme
 from domain.payment import Payment, PaymentStatus
 
 S = PaymentStatus
@@ -188,16 +188,4 @@ class RazorpaySettings(ProviderSettings):
         return SCHEME.headers
 
 
-def make_razorpay(name: str, settings: RazorpaySettings, secrets: Sequence[Secret]) -> Declared:
-    """The provider that a table configures."""
-    return Declared(
-        name=name,
-        store=settings.store,
-        verifier=HmacHeader(secrets, SCHEME),
-        read=read,
-        sample=sample,
-        addresses=settings.addresses,
-    )
-
-
-RAZORPAY = Kind(make_razorpay, RazorpaySettings)
+RAZORPAY = hmac_kind(RazorpaySettings, SCHEME, read, sample)

@@ -5,15 +5,15 @@ the body alone says what it is. Ids are larger than 2^53 and stay exact.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from adapters.providers.base import JSON, Ignored, Request, Secret, Told
+from adapters.providers.base import JSON, Ignored, Request, Told
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import iso_at, major, references_of, required_id, text_at
 from adapters.providers.reading import currency_at, word_at
-from adapters.providers.signed import Declared, Kind
-from adapters.providers.verifying import HmacHeader, HmacScheme
+from adapters.providers.signed import hmac_kind
+from adapters.providers.verifying import HmacScheme
 from domain.payment import PaymentStatus
 
 S = PaymentStatus
@@ -71,16 +71,4 @@ class ShopifySettings(ProviderSettings):
         return SCHEME.headers
 
 
-def make_shopify(name: str, settings: ShopifySettings, secrets: Sequence[Secret]) -> Declared:
-    """The provider that a table configures."""
-    return Declared(
-        name=name,
-        store=settings.store,
-        verifier=HmacHeader(secrets, SCHEME),
-        read=read,
-        sample=sample,
-        addresses=settings.addresses,
-    )
-
-
-SHOPIFY = Kind(make_shopify, ShopifySettings)
+SHOPIFY = hmac_kind(ShopifySettings, SCHEME, read, sample)

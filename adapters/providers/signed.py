@@ -25,7 +25,7 @@ from adapters.providers.base import (
 )
 from adapters.providers.configuration import Network, ProviderSettings
 from adapters.providers.reading import read_object
-from adapters.providers.verifying import Verifier
+from adapters.providers.verifying import HmacHeader, HmacScheme, Verifier
 from domain.payment import PaymentNotice
 
 CONTEXT_BYTES_MAX = 2049  # one more than a reader takes, so that too long stays too long
@@ -123,6 +123,24 @@ class Declared:
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How the provider would send a body. Raises `CannotSign`."""
         return self.verifier.sign(body, at, order_id)
+
+
+def hmac_kind(
+    settings: type[ProviderSettings], scheme: HmacScheme, read: Read, sample: Sample
+) -> Kind:
+    """The kind of a provider that signs the whole body in one header, and needs nothing besides."""
+
+    def make(name: str, configured: ProviderSettings, secrets: Sequence[Secret]) -> Declared:
+        return Declared(
+            name=name,
+            store=configured.store,
+            verifier=HmacHeader(secrets, scheme),
+            read=read,
+            sample=sample,
+            addresses=configured.addresses,
+        )
+
+    return Kind(make, settings)
 
 
 def called_from(addresses: Sequence[Network], client: str | None) -> bool:
