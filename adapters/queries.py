@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from eventsourcing.persistence import MapperDeserialisationError
 from pydantic import BaseModel
 
+from adapters.bodies import Bodies
 from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
 from domain.log import Position, Recorded, stream_of
 from domain.money import amount_text
-from domain.order import OrderEvent
+from domain.order import News, OrderEvent
 from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
@@ -26,7 +28,8 @@ RECONCILED = (Origin.IMPORT, Origin.RECONCILE)
 
 
 class OrderView(BaseModel):
-    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC."""
+    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC. What may name a
+    person, `erased` says, cannot be read any more; its history tells of it until then."""
 
     order_id: str
     store: str
@@ -43,6 +46,7 @@ class OrderView(BaseModel):
     position: str
     registered: bool
     parked_since: datetime | None
+    erased: bool
 
 
 class ParkedNews(BaseModel):
@@ -60,6 +64,9 @@ class EventView(BaseModel):
     `decision` that of the registration or the verdict that let a PAID count which had waited.
     `key_id` names the secret that proved news, `origin` the way on which it came in (webhook,
     replay, import, reconcile); `reconciled` news is what webhooks lost and was brought in later.
+    `body_digest` is the salted digest that is in the log, `body_sha256` that of the body itself,
+    null once its key was destroyed. `customer`, and the references that somebody typed, are told in
+    an order's history alone, and only as long.
     """
 
     position: str
@@ -80,7 +87,9 @@ class EventView(BaseModel):
     payment_amount: str | None
     references: list[str]
     delivery_key: str | None
+    body_digest: str | None
     body_sha256: str | None
+    customer: str | None
     disposition: str | None
     stale: bool
     caused_by: int | None
@@ -140,7 +149,10 @@ class PaymentFilter(BaseModel):
 class Queries:
     """The read side. Every method blocks; call none on an event loop."""
 
-    def __init__(self, ledger: OrderLedger, views: Views, effects: EffectStore) -> None:
+    def __init__(
+        self, ledger: OrderLedger, views: Views, effects: EffectStore, bodies: Bodies
+    ) -> None:
+        self._bodies = bodies
         self._ledger = ledger
         self._views = views
         self._effects = effects
@@ -159,7 +171,7 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        row = self._views.read(lambda reader: _find(reader, store, name))
+        row = self._find(store, name)
         return row.order_id if row else None
 
     def order(self, store: str, name: str) -> OrderView | None:
@@ -167,8 +179,16 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        row = self._views.read(lambda reader: _find(reader, store, name))
+        row = self._find(store, name)
         return _order_view(row) if row else None
+
+    def _find(self, store: str, name: str) -> OrderRow | None:
+        names = self._names(name)
+        return self._views.read(lambda reader: _find(reader, store, name, names))
+
+    def _names(self, name: str) -> tuple[str, str]:
+        """A name as the read models hold it: as it is, or, where somebody typed it, as its hash."""
+        return name, self._ledger.vault.hashing.reference(name)
 
     def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
         """An order as the ledger knew it at an instant of recording."""
@@ -183,15 +203,19 @@ class Queries:
         review_open: bool = False,
         parked: bool = False,
         reference: str | None = None,
+        customer: str | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> OrderPage:
-        """A page of orders. Raises `BadCursor`."""
+        """A page of orders; `customer` is the provider's name of who buys. Raises `BadCursor`."""
         position = None if after is None else _read_cursor(after)
+        named: list[Sequence[str]] = [] if reference is None else [self._names(reference)]
+        if customer is not None:
+            named.append((self._ledger.vault.hashing.customer(customer),))
 
         def ask(reader: Reader) -> list[OrderRow]:
             return _orders(
-                reader, store, status, review_open, parked, reference, position, limit + 1
+                reader, store, status, review_open, parked, reference, named, position, limit + 1
             )
 
         rows = self._views.read(ask)
@@ -213,14 +237,16 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [_event_view(row) for row in rows]
+        digests = self._digests(rows)
+        events = [_event_view(row, digests.get(row.idx)) for row in rows]
+        self._tell_private(stream_of(store, order_id), events)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
         rows = self._payment_rows(wanted, _read_position(after), limit + 1)
-        items = [_event_view(row) for row in rows[:limit]]
+        items = self._events(rows[:limit])
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -233,12 +259,33 @@ class Queries:
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
-            for row in rows:
-                yield _event_view(row)
+            yield from self._events(rows)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
+
+    def _events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
+        digests = self._digests(rows)
+        return [_event_view(row, digests.get(row.idx)) for row in rows]
+
+    def _digests(self, rows: Sequence[HistoryRow]) -> dict[int, str]:
+        """The sha256 of the bodies that events tell of, by index, as long as their keys live."""
+        told = [row.idx for row in rows if row.body_digest is not None]
+        return {idx: opened.sha256 for idx, opened in self._bodies.of_events(told).items()}
+
+    def _tell_private(self, stream: str, events: Sequence[EventView]) -> None:
+        """Add what is private in events of an order, as far as its key is there."""
+        try:
+            history = self._ledger.history(stream)
+        except MapperDeserialisationError:
+            return  # a damaged event: `verify` tells of it
+        news = [told.event for told in history if isinstance(told.event, News)]
+        private = self._bodies.private(news)
+        for event in events:
+            if (personal := private.get(event.version)) is not None:
+                event.references += personal.references
+                event.customer = personal.customer
 
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
@@ -263,14 +310,14 @@ class Queries:
         return self._views.select(HISTORY, clauses, params)
 
 
-def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
+def _find(reader: Reader, store: str, name: str, names: Sequence[str]) -> OrderRow | None:
     rows = reader.rows(ORDERS, [(store, name)])
     if not rows:
-        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
-        found = reader.select(REFERENCES, clauses, (store, name))
+        clauses = f'WHERE "store" = ? AND "reference" IN ({_marks(names)}) LIMIT 3'
+        found = {one.order_id for one in reader.select(REFERENCES, clauses, (store, *names))}
         if len(found) > 1:
             raise AmbiguousReference
-        rows = reader.rows(ORDERS, [(store, one.order_id) for one in found])
+        rows = reader.rows(ORDERS, [(store, order_id) for order_id in found])
     return rows[0] if rows else None
 
 
@@ -281,6 +328,7 @@ def _orders(
     review_open: bool,
     parked: bool,
     reference: str | None,
+    named: Sequence[Sequence[str]],
     after: tuple[str, str] | None,
     limit: int,
 ) -> list[OrderRow]:
@@ -295,17 +343,23 @@ def _orders(
         where.append('"review" IS NOT NULL')
     if parked:
         where.append('"parked_since" IS NOT NULL')
-    if reference is not None:
-        named = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
-        where.append(
-            '("order_id" = ? OR ("store", "order_id") IN ' + f'({named} WHERE "reference" = ?))'
-        )
-        params += [reference, reference]
+    for names in named:
+        found = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
+        found = f'("store", "order_id") IN ({found} WHERE "reference" IN ({_marks(names)}))'
+        if reference is not None and reference in names:
+            found = f'("order_id" = ? OR {found})'
+            params.append(reference)
+        where.append(found)
+        params += names
     if after is not None:
         where.append('("store", "order_id") > (?, ?)')
         params += after
     clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
     return reader.select(ORDERS, clauses, params)
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
@@ -335,15 +389,22 @@ def _order_view(row: OrderRow) -> OrderView:
         position=str(Position(row.partition, row.idx)),
         registered=bool(row.registered),  # an older release's generation does not say
         parked_since=row.parked_since,
+        erased=bool(row.erased),
     )
 
 
-def _event_view(row: HistoryRow) -> EventView:
+def _event_view(row: HistoryRow, body_sha256: str | None) -> EventView:
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
         values[name] = amount_text(values[name]) if values[name] is not None else None
-    return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
+    return EventView(
+        position=str(position),
+        reconciled=values["origin"] in RECONCILED,
+        body_sha256=body_sha256,
+        customer=None,
+        **values,
+    )
 
 
 def _read_position(text: str | None) -> Position | None:

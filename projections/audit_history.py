@@ -16,6 +16,7 @@ from domain.order import (
     OrderPlaced,
     ParkedNewsMoved,
     PaymentReceived,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
 )
@@ -30,7 +31,7 @@ class HistoryRow(NamedTuple):
     the order or decided its review. `told_status` is what a provider's word means where another
     status was recorded, `moved_to` the order that took in what was parked. The `payment_*` of a
     money movement are `payment_ref`, `payment_state` and `payment_amount`; `payment_status` is what
-    the provider says of the order's payment.
+    the provider says of the order's payment. `body_digest` is salted.
     """
 
     partition: int
@@ -52,7 +53,7 @@ class HistoryRow(NamedTuple):
     payment_amount: Decimal | None = None
     references: tuple[str, ...] = ()
     delivery_key: str | None = None
-    body_sha256: str | None = None
+    body_digest: str | None = None
     disposition: str | None = None
     stale: bool = False
     caused_by: int | None = None
@@ -121,6 +122,8 @@ def _details(event: OrderEvent) -> dict[str, Any]:
             return {"reason": event.reason, "by": event.by, "verdict": verdict}
         case ParkedNewsMoved():
             return {"moved_to": event.to}
+        case PersonalDataErased():
+            return {"reason": event.reason, "by": event.by}
     return {}
 
 
@@ -139,7 +142,7 @@ def _told(news: News) -> dict[str, Any]:
         "payment_amount": payment.amount if payment else None,
         "references": news.references,
         "delivery_key": news.delivery_key,
-        "body_sha256": news.body_sha256,
+        "body_digest": news.body_digest,
         "key_id": news.key_id,
         "origin": news.origin.value,
     }
@@ -158,4 +161,4 @@ def _standing(news: News) -> dict[str, Any]:
     return {}
 
 
-AUDIT_HISTORY = Projection("audit_history", 2, (HISTORY,), reads, fold)
+AUDIT_HISTORY = Projection("audit_history", 3, (HISTORY,), reads, fold)

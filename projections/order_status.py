@@ -16,6 +16,7 @@ from domain.order import (
     ParkedNewsMoved,
     PaymentFailed,
     PaymentReceived,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
     Then,
@@ -28,7 +29,9 @@ class OrderRow(NamedTuple):
     """An order now. Times are UTC; `updated_at` and the position are those of its last event.
 
     Of a registered order amount and currency are the registered ones. `parked_since` is when the
-    first of the news came that waits for the order to be registered.
+    first of the news came that waits for the order to be registered. `hidden` are the keyed hashes
+    of its customers and of names that somebody typed; `erased` says that what they stand for cannot
+    be read any more.
     """
 
     store: str
@@ -47,10 +50,12 @@ class OrderRow(NamedTuple):
     idx: int
     registered: bool = False
     parked_since: datetime | None = None
+    hidden: tuple[str, ...] = ()
+    erased: bool = False
 
 
 class ReferenceRow(NamedTuple):
-    """One name under which an order can be found."""
+    """One name under which an order can be found, or the keyed hash of one."""
 
     store: str
     reference: str
@@ -93,7 +98,8 @@ def fold(
         **_changes(before, recorded),
     )
     yield ORDERS, after
-    for reference in after.references[len(before.references) :]:
+    found_by = (*after.references[len(before.references) :], *after.hidden[len(before.hidden) :])
+    for reference in found_by:
         yield REFERENCES, ReferenceRow(store, reference, order_id)
 
 
@@ -139,6 +145,8 @@ def _changes(row: OrderRow, recorded: Recorded[OrderEvent]) -> dict[str, Any]:
             }
         case ParkedNewsMoved():
             return {"parked_since": None}
+        case PersonalDataErased():
+            return {"erased": True}
         case ReviewResolved():
             return {"review": None}
         case PaymentFailed():
@@ -154,6 +162,7 @@ def _parked(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
         "amount": news.amount if told else row.amount,
         "currency": news.currency if told else row.currency,
         "references": _with(row.references, news.references),
+        "hidden": _with(row.hidden, _hidden(news)),
         "parked_since": row.parked_since or news.received_at,
     }
 
@@ -166,6 +175,7 @@ def _news(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
         "status": OrderStatus.AWAITING_PAYMENT.value if awaits else row.status,
         "payment_status": news.status.value if applied else row.payment_status,
         "references": _with(row.references, news.references),
+        "hidden": _with(row.hidden, _hidden(news)),
     }
     if not row.registered:
         tells_amount = news.amount is not None and (applied or row.amount is None)
@@ -175,8 +185,14 @@ def _news(row: OrderRow, news: PaymentReceived) -> dict[str, Any]:
     return changes
 
 
+def _hidden(news: PaymentReceived) -> tuple[str, ...]:
+    if news.customer is None:
+        return news.hidden_references
+    return (*news.hidden_references, news.customer)
+
+
 def _with(references: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(references + more))
 
 
-ORDER_STATUS = Projection("order_status", 2, (ORDERS, REFERENCES), reads, fold)
+ORDER_STATUS = Projection("order_status", 3, (ORDERS, REFERENCES), reads, fold)

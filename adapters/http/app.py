@@ -126,6 +126,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.webhook_endpoint = WebhookEndpoint(
         senders,
         queue,
+        service.vault.hashing,
         service.settings.body_bytes_max,
         notes,
         tally,
@@ -138,7 +139,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
-    quarantine = Quarantine(service.ledger, senders, service.operators)
+    quarantine = Quarantine(service.ledger, service.bodies, senders, service.operators)
     app.include_router(delivery_router(service, door))
     app.include_router(quarantine_router(service, quarantine, queue, door))
     app.include_router(effect_router(service.effects, door))

@@ -110,7 +110,7 @@ def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
             rows = await run_in_threadpool(log.deliveries, SET_ASIDE, after, limit + 1, wanted)
         else:
             rows = await run_in_threadpool(log.set_aside, after, limit + 1, wanted)
-        return delivery_page(rows, limit)
+        return await run_in_threadpool(delivery_page, rows, limit, service.bodies)
 
     @router.get("/quarantine/{delivery_id}", responses={404: {}})
     async def show_quarantine(
@@ -118,8 +118,8 @@ def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
     ) -> SetAside:
         """A delivery that was set aside, why, and what settled it. Its body is for operators, and
         that it was read is logged."""
-        row, kept = await find(service, caller, delivery_id, body)
-        if row.outcome not in SET_ASIDE:
-            raise HTTPException(404, f"delivery {delivery_id} was not set aside: {row.outcome}")
+        whole = await find(service, caller, delivery_id, body)
+        if whole.outcome not in SET_ASIDE:
+            raise HTTPException(404, f"delivery {delivery_id} was not set aside: {whole.outcome}")
         by = await run_in_threadpool(log.settled_by, delivery_id)
-        return set_aside_view(row, kept, by)
+        return set_aside_view(whole, by)

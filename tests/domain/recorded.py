@@ -33,7 +33,7 @@ def facts(version: int, status: PaymentStatus, fields: dict[str, Any]) -> dict[s
         "status": status,
         "raw_status": status.value,
         "received_at": NOON,
-        "body_sha256": f"{version:064x}",
+        "body_hash": f"{version:064x}",
     }
     return told | fields
 

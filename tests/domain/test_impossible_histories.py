@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from domain.events import (
+    PersonalDataErased,
     Verdict,
 )
 from domain.order import (
@@ -58,7 +59,7 @@ class Refused(Consequence):
 
 PAID = [received(1), delivered(2, 1)]
 HELD_PAID = [received(1, S.REFUNDED), review(2, 1), received(3, S.PAID, HELD)]
-REPEATED: dict[str, Any] = {"delivery_key": "evt_1", "body_sha256": f"{1:064x}"}
+REPEATED: dict[str, Any] = {"delivery_key": "evt_1", "body_hash": f"{1:064x}"}
 FROM_ANOTHER: dict[str, Any] = {"provider": "stripe"}
 RIGHT: dict[str, Any] = {"amount": Decimal("902.10"), "currency": "KES"}
 SHORT: dict[str, Any] = {"amount": Decimal(902), "currency": "KES"}
@@ -453,9 +454,26 @@ def parked() -> list[OrderEvent]:
     return [*events, *move(fold(Order(ID), events), "2")]
 
 
+def erased(version: int) -> PersonalDataErased:
+    return PersonalDataErased(
+        originator_id=ID, originator_version=version, reason="he asked for it", by="user ann"
+    )
+
+
 def test_the_stories_have_every_type_of_event() -> None:
     told = [event for story in STORIES for _, event in steps(story)]
-    assert {type(event) for event in [*told, *parked()]} == set(EVENT_TYPES)
+    assert {type(event) for event in [*told, *parked(), erased(2)]} == set(EVENT_TYPES)
+
+
+def test_an_order_is_erased_once_and_nothing_follows_from_what_was_told_before() -> None:
+    paid = fold(Order(ID), PAID)
+    gone = evolve(paid, erased(paid.version + 1))
+    assert (gone.erased, gone.status, gone.review) == (True, paid.status, paid.review)
+    for impossible, order in ((erased(1), Order(ID)), (erased(gone.version + 1), gone)):
+        with pytest.raises(ImpossibleHistory, match="nothing to erase"):
+            evolve(order, impossible)
+    with pytest.raises(ImpossibleHistory, match="does not follow"):
+        evolve(gone, review(gone.version + 1, paid.version - 1))
 
 
 @pytest.mark.parametrize("story", STORIES)
