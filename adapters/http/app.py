@@ -22,6 +22,8 @@ from adapters.http.access import Door
 from adapters.http.api import query_router
 from adapters.http.bounds import bounded
 from adapters.http.commands import command_router
+from adapters.http.console import mount_console
+from adapters.http.console.context import Console
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
@@ -144,5 +146,6 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.include_router(effect_router(service.effects, door))
     app.include_router(health_router(service, keeper, door))
     app.include_router(metrics_router(service, tally, queue, door))
+    mount_console(app, Console(service, queue, door, keeper, quarantine))
     problems.install(app)
     return app
