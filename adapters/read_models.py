@@ -160,6 +160,9 @@ class ReadModel:
 
     def drop(self, generation: int) -> None:
         """Remove a generation that is not live. One that is being folded is refused."""
+        begun = self.work.begun
+        if begun is not None and begun.number == generation and self.work.is_running:
+            raise Refused(f"generation {generation} of {self._name} is being folded")
         self.work.steps.drop(self._name, generation)
         self._log("drop", generation)
 
