@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel
 
 from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
 from adapters.order_search import BadCursor, OrderFilter, cursor_of, read_cursor, select_orders
+from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
 from domain.log import Position, Recorded, stream_of
@@ -112,7 +112,8 @@ class OrderPage(BaseModel):
 
 
 class PaymentPage(BaseModel):
-    """Payment news in the order of the log; `next` is the `after` of the next page, or null."""
+    """Payment news in the order of the log, or the newest first; `next` is the `after` of the next
+    page, or null."""
 
     items: list[EventView]
     next: str | None
@@ -120,17 +121,6 @@ class PaymentPage(BaseModel):
 
 class AmbiguousReference(Exception):
     """Several orders of the store carry this reference."""
-
-
-class PaymentFilter(BaseModel):
-    """Which payment news is wanted; `since` and `until` bound `recorded_at`, `until` excluded."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    status: str | None = None
-    provider: str | None = None
-    order_id: str | None = None
-    store: str | None = None
 
 
 class Queries:
@@ -237,24 +227,8 @@ class Queries:
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[HistoryRow]:
-        where, params = ['"payment_status" IS NOT NULL'], []
-        conditions: list[tuple[str, Any]] = [
-            ('"recorded_at" >= ?', wanted.since),
-            ('"recorded_at" < ?', wanted.until),
-            ('"payment_status" = ?', wanted.status),
-            ('"provider" = ?', wanted.provider),
-            ('"order_id" = ?', wanted.order_id),
-            ('"store" = ?', wanted.store),
-        ]
-        for condition, value in conditions:
-            if value is not None:
-                where.append(condition)
-                params.append(self._views.param(value))
-        if after is not None:
-            where.append('("partition", "idx") > (?, ?)')
-            params += [after.partition, after.index]
-        clauses = f'WHERE {" AND ".join(where)} ORDER BY "partition", "idx" LIMIT {limit:d}'
-        return self._views.select(HISTORY, clauses, params)
+        param = self._views.param
+        return self._views.read(lambda reader: select_payments(reader, wanted, after, limit, param))
 
 
 def _find(reader: Reader, store: str, name: str) -> OrderRow | None:

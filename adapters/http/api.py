@@ -19,13 +19,13 @@ from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.payment_search import PaymentFilter
 from adapters.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
     HistoryView,
     OrderPage,
     OrderView,
-    PaymentFilter,
     PaymentPage,
     Queries,
 )
