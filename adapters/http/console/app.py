@@ -17,7 +17,9 @@ from adapters.http.console.deliveries import delivery_router, quarantine_router
 from adapters.http.console.effects import effect_router
 from adapters.http.console.evidence import evidence_router
 from adapters.http.console.operators import operator_router, provider_router
+from adapters.http.console.orders import orders_router
 from adapters.http.console.overview import overview_router
+from adapters.http.console.payments import payments_router
 from adapters.http.console.projections import projection_router
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.signing import signing_router
@@ -28,6 +30,8 @@ from adapters.storage.log import StorageUnavailable
 ROUTERS = (
     signing_router,
     overview_router,
+    orders_router,
+    payments_router,
     delivery_router,
     quarantine_router,
     effect_router,

@@ -1,10 +1,9 @@
 """What came in: the delivery log, what was set aside of it, and what was not let in at all."""
 
-import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BeforeValidator
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
@@ -15,30 +14,36 @@ from adapters.delivery_views import (
     refusal_page,
     whole_delivery,
 )
-from adapters.http.console.context import Blank, Console, NoBlank, Submission, Visit
+from adapters.http.console.asking import PAGE_SIZE, Instant, Name, Row, RowsAsked, asked
+from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import Pages, url_of
 from adapters.http.deliveries import DeliveryId, find, wanted_of
-from adapters.http.operators import ID_MAX
 from adapters.http.quarantine import quarantine_list, set_aside
 from adapters.registering import plain
 from domain.payment import Outcome
 
-PAGE_SIZE = 50
 REASON_MAX = 255
 
 
-def _in_utc(value: object) -> object:
-    """What a form's field for a day and a time holds, which names no zone, is UTC."""
-    if value == "":
-        return None
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?", value):
-        return f"{value}Z"
-    return value
+class DeliveriesAsked(BaseModel):
+    """What the search form of the delivery log asks."""
+
+    outcome: Outcome | None = None
+    provider: Name | None = None
+    order_id: Name | None = None
+    store: Name | None = None
+    since: Annotated[Instant | None, Field(alias="from")] = None
+    until: Annotated[Instant | None, Field(alias="to")] = None
+    after: Row | None = None
 
 
-Instant = Annotated[AwareDatetime | None, BeforeValidator(_in_utc)]
-After = Annotated[int | None, NoBlank, Query(ge=1, le=ID_MAX)]
-Outcomes = Annotated[Outcome | None, NoBlank]
+class QuarantineAsked(BaseModel):
+    """What the search form of the quarantine asks."""
+
+    provider: Name | None = None
+    store: Name | None = None
+    settled_too: bool = False
+    after: Row | None = None
 
 
 def delivery_router(console: Console, pages: Pages) -> APIRouter:
@@ -48,26 +53,28 @@ def delivery_router(console: Console, pages: Pages) -> APIRouter:
     auditor = console.require(Role.AUDITOR)
 
     @router.get("/deliveries")
-    def deliveries(
-        visit: Annotated[Visit, auditor],
-        outcome: Outcomes = None,
-        provider: Blank = None,
-        order_id: Blank = None,
-        store: Blank = None,
-        since: Annotated[Instant, Query(alias="from")] = None,
-        until: Annotated[Instant, Query(alias="to")] = None,
-        after: After = None,
-    ) -> Response:
-        wanted = wanted_of(service, visit.caller, provider, order_id, store, since, until)
-        outcomes = [outcome] if outcome else list(Outcome)
-        rows = log.deliveries(outcomes, after, PAGE_SIZE + 1, wanted)
+    def deliveries(visit: Annotated[Visit, auditor]) -> Response:
+        told, problem = asked(DeliveriesAsked, visit.request)
+        wanted = wanted_of(
+            service,
+            visit.caller,
+            told.provider,
+            told.order_id,
+            told.store,
+            told.since,
+            told.until,
+        )
+        outcomes = [told.outcome] if told.outcome else list(Outcome)
+        rows = log.deliveries(outcomes, told.after, PAGE_SIZE + 1, wanted)
         return pages.show(
             visit,
             "deliveries.html",
+            422 if problem else 200,
             page=delivery_page(rows, PAGE_SIZE),
             outcomes=[each.value for each in Outcome],
             providers=_providers(console, visit),
-            asked=visit.request.query_params,
+            fields=visit.request.query_params,
+            problem=problem,
         )
 
     @router.get("/deliveries/{delivery_id}")
@@ -79,11 +86,12 @@ def delivery_router(console: Console, pages: Pages) -> APIRouter:
         return pages.show(visit, "delivery.html", delivery=shown, with_body=body)
 
     @router.get("/refusals")
-    def refusals(visit: Annotated[Visit, auditor], after: After = None) -> Response:
+    def refusals(visit: Annotated[Visit, auditor]) -> Response:
+        told, _ = asked(RowsAsked, visit.request)
         of = service.of_store(visit.caller.store)
         only = None if of.store is None else of.providers
         kept = [k for k in service.refusals.kept() if only is None or k.provider in only]
-        page = refusal_page(service.refusals.page(after, PAGE_SIZE + 1, only), PAGE_SIZE)
+        page = refusal_page(service.refusals.page(told.after, PAGE_SIZE + 1, only), PAGE_SIZE)
         return pages.show(visit, "refusals.html", page=page, kept=kept_refusals(kept).items)
 
     return router
@@ -96,28 +104,17 @@ def quarantine_router(console: Console, pages: Pages) -> APIRouter:
     auditor = console.require(Role.AUDITOR)
 
     @router.get("/quarantine")
-    def quarantine(
-        visit: Annotated[Visit, auditor],
-        provider: Blank = None,
-        store: Blank = None,
-        settled_too: Annotated[bool | None, NoBlank] = None,
-        after: After = None,
-    ) -> Response:
-        page = quarantine_list(
-            service,
-            visit.caller,
-            provider=provider,
-            store=store,
-            settled_too=bool(settled_too),
-            after=after,
-            limit=PAGE_SIZE,
-        )
+    def quarantine(visit: Annotated[Visit, auditor]) -> Response:
+        told, problem = asked(QuarantineAsked, visit.request)
+        page = quarantine_list(service, visit.caller, limit=PAGE_SIZE, **told.model_dump())
         return pages.show(
             visit,
             "quarantine.html",
+            422 if problem else 200,
             page=page,
             providers=_providers(console, visit),
-            asked=visit.request.query_params,
+            fields=visit.request.query_params,
+            problem=problem,
         )
 
     @router.get("/quarantine/{delivery_id}")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
@@ -11,14 +12,21 @@ from adapters.effect_views import effect_page, effect_view
 from adapters.effects.acting import CannotAct, EffectDesk
 from adapters.effects.state import State
 from adapters.http.access import store_of_list
-from adapters.http.console.context import Blank, Console, NoBlank, Submission, Visit
+from adapters.http.console.asking import PAGE_SIZE, Name, Row, asked
+from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.deliveries import REASON_WANTED, reason_of
 from adapters.http.console.rendering import Pages, url_of
-from adapters.http.effects import NUMBER_MAX
 from adapters.storage.effects import EffectFilter, EffectRow, EffectStore
 
-PAGE_SIZE = 50
-After = Annotated[int | None, NoBlank, Query(ge=1, le=NUMBER_MAX)]
+
+class EffectsAsked(BaseModel):
+    """What the search form of the effects asks."""
+
+    target: Name | None = None
+    state: State | None = None
+    order_id: Name | None = None
+    store: Name | None = None
+    after: Row | None = None
 
 
 def effect_router(console: Console, pages: Pages) -> APIRouter:
@@ -28,23 +36,20 @@ def effect_router(console: Console, pages: Pages) -> APIRouter:
     auditor = console.require(Role.AUDITOR)
 
     @router.get("/effects")
-    def list_effects(
-        visit: Annotated[Visit, auditor],
-        target: Blank = None,
-        state: Annotated[State | None, NoBlank] = None,
-        order_id: Blank = None,
-        store: Blank = None,
-        after: After = None,
-    ) -> Response:
-        wanted = EffectFilter(target, state, store_of_list(visit.caller, store), order_id)
-        page = effect_page(effects, wanted, after, PAGE_SIZE, targets=visit.sees_all)
+    def list_effects(visit: Annotated[Visit, auditor]) -> Response:
+        told, problem = asked(EffectsAsked, visit.request)
+        store = store_of_list(visit.caller, told.store)
+        wanted = EffectFilter(told.target, told.state, store, told.order_id)
+        page = effect_page(effects, wanted, told.after, PAGE_SIZE, targets=visit.sees_all)
         return pages.show(
             visit,
             "effects.html",
+            422 if problem else 200,
             page=page,
             configured=set(console.service.settings.effects),
             states=[each.value for each in State],
-            asked=visit.request.query_params,
+            fields=visit.request.query_params,
+            problem=problem,
         )
 
     @router.get("/effects/{effect_id}")

@@ -3,21 +3,20 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
 from adapters.evidence.verifying import Verdict
 from adapters.evidence.views import checkpoint_page, key_list, tail_view
-from adapters.http.console.context import Console, NoBlank, Submission, Visit
+from adapters.http.console.asking import RowsAsked, asked
+from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import HEADERS, Pages, url_of
-from adapters.http.evidence import NUMBER_MAX
 from adapters.jobs import VERIFY
 from adapters.storage.rebuilds import Refused
 
 PAGE_SIZE = 20
-After = Annotated[int | None, NoBlank, Query(ge=1, le=NUMBER_MAX)]
 
 
 def evidence_router(console: Console, pages: Pages) -> APIRouter:
@@ -27,17 +26,18 @@ def evidence_router(console: Console, pages: Pages) -> APIRouter:
     auditor = console.require_every_store(Role.AUDITOR)
 
     @router.get("/evidence")
-    def evidence(visit: Annotated[Visit, auditor], after: After = None) -> Response:
+    def evidence(visit: Annotated[Visit, auditor]) -> Response:
+        told, _ = asked(RowsAsked, visit.request)
         job = jobs.get(VERIFY)
-        told = job.told if job is not None and job.is_done else None
+        verdict = job.told if job is not None and job.is_done else None
         return pages.show(
             visit,
             "evidence.html",
             tail=tail_view(store),
-            page=checkpoint_page(store.checkpoints_before(after, PAGE_SIZE + 1), PAGE_SIZE),
+            page=checkpoint_page(store.checkpoints_before(told.after, PAGE_SIZE + 1), PAGE_SIZE),
             keys=key_list(store, service.signer, datetime.now(UTC)).items,
             job=job,
-            verdict=Verdict.model_validate_json(told) if told is not None else None,
+            verdict=Verdict.model_validate_json(verdict) if verdict is not None else None,
         )
 
     @router.get("/evidence/progress")

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Response
 
 from adapters.access.roles import Role
 from adapters.access.views import operation_page
+from adapters.http.console.asking import PAGE_SIZE, RowsAsked, asked
 from adapters.http.console.context import Console, Visit
-from adapters.http.console.deliveries import After
 from adapters.http.console.rendering import Pages
 from domain.payment import Outcome
 
-PAGE_SIZE = 50
 COUNTED_MAX = 1000  # what is set aside is counted up to here
 
 
@@ -22,9 +21,10 @@ def operator_router(console: Console, pages: Pages) -> APIRouter:
 
     @router.get("/operators")
     def operations(
-        visit: Annotated[Visit, console.require_every_store(Role.AUDITOR)], after: After = None
+        visit: Annotated[Visit, console.require_every_store(Role.AUDITOR)],
     ) -> Response:
-        rows = console.service.operators.page(after, PAGE_SIZE + 1)
+        told, _ = asked(RowsAsked, visit.request)
+        rows = console.service.operators.page(told.after, PAGE_SIZE + 1)
         return pages.show(visit, "operators.html", page=operation_page(rows, PAGE_SIZE))
 
     return router
