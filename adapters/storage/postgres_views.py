@@ -162,5 +162,5 @@ def _copy(cursor: psycopg.Cursor, table: AnyTable, into: str, rows: Sequence[Row
     statement = f"COPY {into} ({names(table.columns)}) FROM STDIN (FORMAT BINARY)"
     with cursor.copy(statement.encode()) as copy:
         copy.set_types([kind.sql.lower() for kind in kinds(table)])
-        for row in rows:
-            copy.write_row(to_database(table, row))
+        for values in to_database(table, rows):
+            copy.write_row(values)

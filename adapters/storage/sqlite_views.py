@@ -45,9 +45,9 @@ class SQLiteViews(Views):
         """Write rows with statements that are compiled once."""
         marks = ", ".join("?" * len(table.columns))
         insert = f"{insert_statement(table, name)} VALUES ({marks})"
-        c.executemany(insert, [to_database(table, row) for row in changes.new])
+        c.executemany(insert, to_database(table, changes.new))
         upsert = f"{insert} {upsert_clause(table)}"
-        c.executemany(upsert, [to_database(table, row) for row in changes.over])
+        c.executemany(upsert, to_database(table, changes.over))
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: it holds the lock of a file, which the
