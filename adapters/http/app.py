@@ -23,6 +23,8 @@ from adapters.http.access import Door
 from adapters.http.api import query_router
 from adapters.http.bounds import bounded
 from adapters.http.commands import command_router
+from adapters.http.console import mount_console
+from adapters.http.console.context import Console
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
@@ -33,10 +35,11 @@ from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.providers import provider_router
-from adapters.http.quarantine import quarantine_router
+from adapters.http.quarantine import Settling, quarantine_router
 from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
+from adapters.jobs import JobRunner
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.logs import configure_logs
 from adapters.provider_views import ProviderDirectory
@@ -105,6 +108,7 @@ def create_app(
     tallies = Tallies(tally, lambda: queue.depth, tallies_folder)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
+    jobs = JobRunner(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -118,6 +122,7 @@ def create_app(
             await notes.close()
             await tallies.close()
         finally:
+            await asyncio.to_thread(jobs.stop)
             await asyncio.to_thread(keeper.stop)
             await asyncio.to_thread(service.close)
 
@@ -133,20 +138,28 @@ def create_app(
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
+    settling = Settling(service, Quarantine(service.ledger, senders, service.operators), queue)
+    console = Console(service, queue, door, keeper, settling, ProviderDirectory(service), jobs)
+    _add_routes(app, console)
+    app.include_router(metrics_router(service, tallies, door))
+    mount_console(app, console)
+    problems.install(app)
+    return app
+
+
+def _add_routes(app: FastAPI, console: Console) -> None:
+    """Add the routes of the JSON API, which answer from the same parts as the pages."""
+    service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
     app.include_router(query_router(service.queries, door))
     app.include_router(totals_router(service.views, door))
-    app.include_router(provider_router(ProviderDirectory(service), door))
+    app.include_router(provider_router(console.directory, door))
     app.include_router(operator_router(service.operators, door))
-    quarantine = Quarantine(service.ledger, senders, service.operators)
     app.include_router(delivery_router(service, door))
-    app.include_router(quarantine_router(service, quarantine, queue, door))
+    app.include_router(quarantine_router(service, console.settling, door))
     app.include_router(effect_router(service.effects, door))
-    app.include_router(health_router(service, keeper, door))
-    app.include_router(metrics_router(service, tallies, door))
-    problems.install(app)
-    return app
+    app.include_router(health_router(service, console.keeper, door))
 
 
 def _bare_app(lifespan: Any) -> LedgerApp:
