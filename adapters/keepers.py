@@ -140,7 +140,8 @@ class ProcessKeeper:
 
 
 class KeptElsewhere:
-    """For one of several web processes: the process that started them keeps the read models."""
+    """For web processes beside which another keeps the read models: the one that started them, or
+    `order-ledger keep`."""
 
     is_alive = True
 
@@ -157,7 +158,25 @@ def main() -> None:
     for interruption in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interruption, signal.SIG_IGN)  # sent to the whole group; the lifeline decides
     configure_logs()
-    service = Service(load_settings())
+    _keep(Service(load_settings()), sys.stdin.fileno())
+
+
+def keep_until_told(service: Service) -> None:
+    """Keep the read models on this process's main thread, until SIGTERM or SIGINT."""
+    reading, writing = os.pipe()
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        # Nothing but the end of the lifeline: a handler may interrupt whoever holds a lock.
+        signal.signal(interruption, lambda *_: _end_of(writing))
+    _keep(service, reading)
+
+
+def _end_of(lifeline: int) -> None:
+    with suppress(OSError):  # it was told twice
+        os.close(lifeline)
+
+
+def _keep(service: Service, lifeline: int) -> None:
+    """Keep the read models, carry out effects and seal, until the lifeline ends."""
     collector.relax()
     stop = Event()
     dispatch = service.dispatch()
@@ -166,7 +185,7 @@ def main() -> None:
         service.runner.wake.set()
         dispatch.wake()
 
-    Thread(target=_follow_lifeline, args=(wake, stop), daemon=True).start()
+    Thread(target=_follow, args=(lifeline, wake, stop), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(wake, stop)
     dispatch.start(stop)
     service.keep(stop)
@@ -174,8 +193,8 @@ def main() -> None:
     service.close()
 
 
-def _follow_lifeline(wake: Callable[[], None], stop: Event) -> None:
-    while os.read(sys.stdin.fileno(), 65536):
+def _follow(lifeline: int, wake: Callable[[], None], stop: Event) -> None:
+    while os.read(lifeline, 65536):
         wake()
     stop.set()
     wake()

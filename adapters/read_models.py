@@ -144,8 +144,9 @@ class ReadModel:
         return None
 
     def switch(self) -> Generation:
-        """Make the generation live that was built; the one that was is kept."""
-        built = self.work.built
+        """Make the generation live that was built, else the one that a rollback took back; the one
+        that was is kept."""
+        built = self.work.built or self.work.undone
         if built is None:
             raise Refused(f"nothing of {self._name} waits for a switch: a rebuild makes it")
         self.work.switch(built)
