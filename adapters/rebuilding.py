@@ -183,7 +183,7 @@ class Rebuild:
                 f"generation {live.number} stands at {live.position} and generation "
                 f"{generation.number} has gone on: projections show has their report"
             )
-        self._views.analyze([g.name_of(t) for g in (live, generation) for t in g.columns])
+        self._views.analyze([live.name_of(table) for table in live.columns])
         for _ in range(STEP_TRIES):
             now = self.catch_up(generation)
             try:
