@@ -20,9 +20,10 @@ from adapters.access.roles import Role
 from adapters.effect_views import target_views
 from adapters.group_commit import GroupCommit
 from adapters.http.access import Door
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.storage.log import StorageUnavailable
 from adapters.tally import Histogram, Tally
+from projections.known import PROJECTIONS
 
 QUARANTINE_COUNTED_MAX = 1000
 
