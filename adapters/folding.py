@@ -20,9 +20,10 @@ from adapters.storage.opening import Storage, open_storage
 from adapters.storage.rebuilds import Part, Rebuilds, position_of
 from projections.known import PROJECTIONS
 from projections.model import Generation, Projection
-from projections.runner import Changed, Followed, Poison, Rows, fold
+from projections.runner import Changed, Folding, Followed, Poison, Rows
 
 NICENESS = 10  # where processors are short, taking deliveries in comes first
+PAGE = 500  # events that are decoded at once: what is made of them is folded while it is at hand
 
 
 class Poisoned(Exception):
@@ -84,14 +85,15 @@ def fold_next(
 ) -> Changed:
     """The rows that the events after an index and up to another make. Raises `Poisoned`."""
     stored = storage.events.between(idx, upto, part.slice if part else WHOLE)
-    batch, poison = decoded(stored)
     mark = (position_of(idx), followed.repairs)
-    rows.load(batch, mark, partial(storage.views.fetch, followed))
-    changed, _, failed = fold(followed.projection, rows, batch)
-    poison = failed or poison
-    if poison is not None:
-        raise Poisoned(poison)
-    return changed
+    folding = Folding(followed.projection, rows)
+    for first in range(0, len(stored), PAGE):
+        batch, unreadable = decoded(stored[first : first + PAGE])
+        rows.load(batch, mark, partial(storage.views.fetch, followed))
+        poison = folding.take_in(batch) or unreadable
+        if poison is not None:
+            raise Poisoned(poison)
+    return folding.changed()
 
 
 def start(job: Job) -> "subprocess.Popen[bytes]":
