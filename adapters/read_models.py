@@ -8,11 +8,13 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from adapters.access.roles import Caller
+from adapters.folding import Poisoned
 from adapters.parity import Parity
-from adapters.rebuilding import Poisoned, Rebuild, Tell, WorkerLost
-from adapters.service import PROJECTIONS, Service
+from adapters.rebuilding import Rebuild, Tell, WorkerLost
+from adapters.service import Service
 from adapters.storage.access import Operation
 from adapters.storage.rebuilds import Refused
+from projections.known import PROJECTIONS
 from projections.model import Generation, Projection, State
 from projections.runner import CheckpointMoved, Poison
 

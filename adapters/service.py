@@ -25,12 +25,8 @@ from adapters.storage.opening import open_storage
 from adapters.storage.refusals import Refusals
 from adapters.traffic import TrafficWatch
 from adapters.watching import Watch
-from projections.audit_history import AUDIT_HISTORY
-from projections.order_status import ORDER_STATUS
+from projections.known import PROJECTIONS
 from projections.runner import Runner
-from projections.totals import MONEY
-
-PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY, MONEY)
 
 
 @dataclass(frozen=True)

@@ -154,37 +154,48 @@ class Changes(NamedTuple):
 Changed = Mapping[AnyTable, Changes]
 
 
-def fold(
-    projection: Projection, cache: Rows, batch: Sequence[Recorded[OrderEvent]]
-) -> tuple[Changed, Position | None, Poison | None]:
-    """The rows that a batch makes, the last position that was folded, and what could not be."""
-    known, fold_one = cache.known, projection.fold
-    changed: dict[Place, Row] = {}
-    new: set[Place] = set()
-    by_table = {table: Changes([], []) for table in projection.tables}
-    upto = None
-    poison = None
-    for recorded in batch:
-        try:
-            changes = list(fold_one(known, recorded))
-        except Exception:
-            name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
-            poison = Poison(recorded.position, name, traceback.format_exc())
-            break
-        for table, row in changes:
-            if table.only_grows:
-                by_table[table].new.append(row)
-                continue
-            place = (table, table.key_of(row))
-            if place not in known:
-                new.add(place)
-            known[place] = changed[place] = row
-        upto = recorded.position
-    for place, row in changed.items():
-        known[place] = known.pop(place)  # so that the rows stand in the order of their last use
-        of_table = by_table[place[0]]
-        (of_table.new if place in new else of_table.over).append(row)
-    return {table: made for table, made in by_table.items() if any(made)}, upto, poison
+class Folding:
+    """Folds events, some at a time; the rows that they make come together in `changed`."""
+
+    def __init__(self, projection: Projection, cache: Rows) -> None:
+        self.upto: Position | None = None  # the last event that is folded
+        self._fold = projection.fold
+        self._known = cache.known
+        self._changed: dict[Place, Row] = {}
+        self._new: set[Place] = set()
+        self._grown: list[tuple[AnyTable, Row]] = []
+
+    def take_in(self, batch: Sequence[Recorded[OrderEvent]]) -> Poison | None:
+        """Fold the next events, up to one that cannot be."""
+        fold, known, changed = self._fold, self._known, self._changed
+        for recorded in batch:
+            try:
+                changes = list(fold(known, recorded))
+            except Exception:
+                name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
+                return Poison(recorded.position, name, traceback.format_exc())
+            for change in changes:
+                table, row = change
+                if table.only_grows:
+                    self._grown.append(change)
+                    continue
+                place = (table, table.key_of(row))
+                if place not in known:
+                    self._new.add(place)
+                known[place] = changed[place] = row
+            self.upto = recorded.position
+        return None
+
+    def changed(self) -> Changed:
+        """The rows of all that was folded."""
+        by_table: dict[AnyTable, Changes] = {}
+        for table, row in self._grown:
+            by_table.setdefault(table, Changes([], [])).new.append(row)
+        for place, row in self._changed.items():
+            self._known[place] = self._known.pop(place)  # they stand in the order of their last use
+            of_table = by_table.setdefault(place[0], Changes([], []))
+            (of_table.new if place in self._new else of_table.over).append(row)
+        return by_table
 
 
 class Runner:
@@ -272,10 +283,12 @@ class Runner:
         rows = self._rows.setdefault(name, Rows(followed.projection))
         mark = (followed.position, followed.repairs)
         rows.load(batch, mark, partial(self._sink.fetch, followed))
-        changed, upto, failed = fold(followed.projection, rows, batch)
+        folding = Folding(followed.projection, rows)
+        failed = folding.take_in(batch)
+        upto = folding.upto
         if upto is not None:
             try:
-                self._sink.write(followed, upto, changed)
+                self._sink.write(followed, upto, folding.changed())
             except BaseException:
                 rows.forget()
                 raise

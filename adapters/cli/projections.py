@@ -367,7 +367,7 @@ def _is_tolerated(report: "Parity", accept: bool, tolerance: list[Bound]) -> boo
 
 def _build(model: "ReadModel", workers: int) -> "Generation":
     from adapters.cli.progress import progress
-    from adapters.rebuilding import be_nice
+    from adapters.folding import be_nice
 
     be_nice()
     begun = model.work.begun

@@ -22,11 +22,12 @@ from adapters.effect_views import target_views
 from adapters.evidence.sealer import unsealed
 from adapters.http.access import Door
 from adapters.queries import PAGE_SIZE_MAX
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.storage.log import StorageUnavailable, utc_now
 from adapters.tallies import Tallies
 from adapters.tally import ACK_SECONDS, BATCH_DELIVERIES
 from domain.log import Position
+from projections.known import PROJECTIONS
 
 QUARANTINE_COUNTED_MAX = 1000
 
