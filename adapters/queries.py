@@ -12,7 +12,7 @@ from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
-from domain.log import Position, Recorded, stream_of
+from domain.log import Position, Recorded
 from domain.money import amount_text
 from domain.order import OrderEvent
 from domain.payment import Origin
@@ -127,7 +127,9 @@ class BadCursor(ValueError):
 
 
 class PaymentFilter(BaseModel):
-    """Which payment news is wanted; `since` and `until` bound `recorded_at`, `until` excluded."""
+    """Which payment news is wanted. `since` and `until` bound `recorded_at`, `until` excluded, and
+    so does `as_of`, itself included. `occurred_before` bounds when it happened, as its provider
+    says; news that does not say had happened when it came in."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -135,6 +137,8 @@ class PaymentFilter(BaseModel):
     provider: str | None = None
     order_id: str | None = None
     store: str | None = None
+    as_of: datetime | None = None
+    occurred_before: datetime | None = None
 
 
 class Queries:
@@ -170,11 +174,6 @@ class Queries:
         row = self._views.read(lambda reader: _find(reader, store, name))
         return _order_view(row) if row else None
 
-    def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
-        """An order as the ledger knew it at an instant of recording."""
-        history = self._ledger.history(stream_of(store, order_id))
-        return order_after([recorded for recorded in history if recorded.recorded_at <= as_of])
-
     def orders(
         self,
         *,
@@ -197,9 +196,7 @@ class Queries:
         rows = self._views.read(ask)
         items = [_order_view(row) for row in rows[:limit]]
         last = items[-1] if len(rows) > limit else None
-        return OrderPage(
-            items=items, next=_write_cursor(last.store, last.order_id) if last else None
-        )
+        return OrderPage(items=items, next=cursor_of(last.store, last.order_id) if last else None)
 
     def parked(self) -> ParkedNews:
         """What waits for its order to be registered, since when."""
@@ -213,14 +210,14 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [_event_view(row) for row in rows]
+        events = [event_view(row) for row in rows]
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
-        rows = self._payment_rows(wanted, _read_position(after), limit + 1)
-        items = [_event_view(row) for row in rows[:limit]]
+        rows = self._payment_rows(wanted, read_position(after), limit + 1)
+        items = [event_view(row) for row in rows[:limit]]
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -228,13 +225,13 @@ class Queries:
         self, wanted: PaymentFilter, after: str | None, limit: int | None
     ) -> Iterator[EventView]:
         """All the payment news there is, page by page, so that memory stays flat."""
-        position = _read_position(after)
+        position = read_position(after)
         left = limit
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
             for row in rows:
-                yield _event_view(row)
+                yield event_view(row)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
@@ -251,6 +248,8 @@ class Queries:
             ('"provider" = ?', wanted.provider),
             ('"order_id" = ?', wanted.order_id),
             ('"store" = ?', wanted.store),
+            ('"recorded_at" <= ?', wanted.as_of),
+            ('coalesce("occurred_at", "received_at") < ?', wanted.occurred_before),
         ]
         for condition, value in conditions:
             if value is not None:
@@ -338,7 +337,8 @@ def _order_view(row: OrderRow) -> OrderView:
     )
 
 
-def _event_view(row: HistoryRow) -> EventView:
+def event_view(row: HistoryRow) -> EventView:
+    """An event as people and programs see it."""
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
@@ -346,14 +346,16 @@ def _event_view(row: HistoryRow) -> EventView:
     return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
 
 
-def _read_position(text: str | None) -> Position | None:
+def read_position(text: str | None) -> Position | None:
+    """The position that a cursor is. Raises `BadCursor`."""
     try:
         return None if text is None else Position.parse(text)
     except ValueError as error:
         raise BadCursor(str(error)) from None
 
 
-def _write_cursor(store: str, order_id: str) -> str:
+def cursor_of(store: str, order_id: str) -> str:
+    """The cursor behind an order, in lists that go by store and id."""
     return base64.urlsafe_b64encode(json.dumps([store, order_id]).encode()).decode().rstrip("=")
 
 

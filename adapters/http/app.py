@@ -134,7 +134,7 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
     app.router.routes.append(webhook_route(app.webhook_endpoint))
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
-    app.include_router(query_router(service.queries, door))
+    app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(ProviderDirectory(service), door))
     app.include_router(operator_router(service.operators, door))
