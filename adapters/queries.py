@@ -11,7 +11,7 @@ from adapters.order_search import BadCursor, OrderFilter, cursor_of, read_cursor
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
-from domain.log import Position, Recorded, stream_of
+from domain.log import Position, Recorded
 from domain.money import amount_text
 from domain.order import OrderEvent
 from domain.payment import Origin
@@ -156,11 +156,6 @@ class Queries:
         row = self._views.read(lambda reader: _find(reader, store, name))
         return _order_view(row) if row else None
 
-    def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
-        """An order as the ledger knew it at an instant of recording."""
-        history = self._ledger.history(stream_of(store, order_id))
-        return order_after([recorded for recorded in history if recorded.recorded_at <= as_of])
-
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
         rows = self._order_rows(wanted, after, limit + 1)
@@ -197,14 +192,14 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [_event_view(row) for row in rows]
+        events = [event_view(row) for row in rows]
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
-        rows = self._payment_rows(wanted, _read_position(after), limit + 1)
-        items = [_event_view(row) for row in rows[:limit]]
+        rows = self._payment_rows(wanted, read_position(after), limit + 1)
+        items = [event_view(row) for row in rows[:limit]]
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -212,13 +207,13 @@ class Queries:
         self, wanted: PaymentFilter, after: str | None, limit: int | None
     ) -> Iterator[EventView]:
         """All the payment news there is, page by page, so that memory stays flat."""
-        position = _read_position(after)
+        position = read_position(after)
         left = limit
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
             for row in rows:
-                yield _event_view(row)
+                yield event_view(row)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
@@ -272,7 +267,8 @@ def _order_view(row: OrderRow) -> OrderView:
     )
 
 
-def _event_view(row: HistoryRow) -> EventView:
+def event_view(row: HistoryRow) -> EventView:
+    """An event as people and programs see it."""
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
@@ -280,7 +276,8 @@ def _event_view(row: HistoryRow) -> EventView:
     return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
 
 
-def _read_position(text: str | None) -> Position | None:
+def read_position(text: str | None) -> Position | None:
+    """The position that a cursor is. Raises `BadCursor`."""
     try:
         return None if text is None else Position.parse(text)
     except ValueError as error:
