@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from adapters.http.console.context import PATH, Console, SignInWanted
+from adapters.http.console.order import order_router
 from adapters.http.console.orders import orders_router
 from adapters.http.console.overview import overview_router
 from adapters.http.console.payments import payments_router
@@ -22,7 +23,7 @@ from adapters.http.console.static import static_router
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.storage.log import StorageUnavailable
 
-ROUTERS = (signing_router, overview_router, orders_router, payments_router)
+ROUTERS = (signing_router, overview_router, orders_router, order_router, payments_router)
 
 
 def mount_console(app: FastAPI, console: Console) -> None:
