@@ -139,6 +139,10 @@ class Views(TrackingRecorder):
         """Whether this process is the one that follows a projection, or becomes it now."""
 
     @abstractmethod
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any process leads what is called so."""
+
+    @abstractmethod
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
         """Bytes of tables with their indexes; None where the database cannot say."""
 

@@ -15,8 +15,10 @@ from adapters.access.roles import Caller, Role
 from adapters.group_commit import GroupCommit
 from adapters.http.access import Door
 from adapters.http.console.session import Box, Session, Sessions
+from adapters.http.quarantine import Settling
+from adapters.jobs import JobRunner
 from adapters.keepers import Keeper
-from adapters.quarantine import Quarantine
+from adapters.provider_views import ProviderDirectory
 from adapters.secrets import made_once
 from adapters.service import Service
 
@@ -71,7 +73,9 @@ class Console:
     queue: GroupCommit
     door: Door
     keeper: Keeper
-    quarantine: Quarantine
+    settling: Settling
+    directory: ProviderDirectory
+    jobs: JobRunner
     limiter: FailureLimiter = field(default_factory=FailureLimiter)
     box: Box = field(init=False)
     sessions: Sessions = field(init=False)
