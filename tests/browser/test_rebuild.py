@@ -44,7 +44,7 @@ def confirm(page: Page, name: str) -> None:
 
 def state_of(page: Page, generation: int) -> str:
     """How a generation stands on the page that is open."""
-    row = page.get_by_role("region", name="Generations").get_by_role("row").nth(generation)
+    row = page.get_by_role("region", name="Generations of").get_by_role("row").nth(generation)
     return row.get_by_role("cell").nth(0).inner_text()
 
 
