@@ -150,9 +150,9 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
     ) -> HistoryView:
         """Every event of an order, oldest first."""
         store = store_of_order(caller, store)
-        await _wait_for(queries, AUDIT_HISTORY.name, min_position)
+        await wait_for(queries, AUDIT_HISTORY.name, min_position)
         found = await find_order(queries, store, order_id, min_position)
-        return await _history(queries, store, found)
+        return await history_of(queries, store, found)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
     async def show_order(
@@ -219,11 +219,11 @@ async def find_order(
     queries: Queries, store: str, name: str, min_position: str | None = None
 ) -> str:
     """The id of the order that has this id, or this reference alone; else 404 or 409."""
-    await _wait_for(queries, ORDER_STATUS.name, min_position)
+    await wait_for(queries, ORDER_STATUS.name, min_position)
     with _ambiguity_told():
         found = await run_in_threadpool(queries.find, store, name)
         if found is None:  # it may be in the log already: say no only when the read model is there
-            await _wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
+            await wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
             found = await run_in_threadpool(queries.find, store, name)
     return _found(found)
 
@@ -237,15 +237,17 @@ def _ambiguity_told() -> Iterator[None]:
         raise HTTPException(409, detail) from None
 
 
-async def _history(queries: Queries, store: str, order_id: str) -> HistoryView:
+async def history_of(queries: Queries, store: str, order_id: str) -> HistoryView:
+    """Every event of an order that is there; else 404."""
     history = await run_in_threadpool(queries.history, store, order_id)
     if history is None:  # the order's row came first
-        await _wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
+        await wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
         history = await run_in_threadpool(queries.history, store, order_id)
     return _found(history)
 
 
-async def _wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
+async def wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
+    """Wait until a read model has come to a position; else 503."""
     if min_position is None:
         return
     wanted = Position.parse(min_position)

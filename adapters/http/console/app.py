@@ -17,6 +17,7 @@ from adapters.http.console.deliveries import delivery_router, quarantine_router
 from adapters.http.console.effects import effect_router
 from adapters.http.console.evidence import evidence_router
 from adapters.http.console.operators import operator_router, provider_router
+from adapters.http.console.order import order_router
 from adapters.http.console.orders import orders_router
 from adapters.http.console.overview import overview_router
 from adapters.http.console.payments import payments_router
@@ -31,6 +32,7 @@ ROUTERS = (
     signing_router,
     overview_router,
     orders_router,
+    order_router,
     payments_router,
     delivery_router,
     quarantine_router,

@@ -1,9 +1,11 @@
 // The pages work without this script. It writes local times beside UTC, and keeps live parts fresh.
 "use strict";
 
-const LOCAL = { dateStyle: "medium", timeStyle: "medium" };
+const LOCAL = { dateStyle: "medium", timeStyle: "long" };
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 function tellLocalTimes(within) {
+  if (["UTC", "Etc/UTC", "GMT"].includes(ZONE)) return;
   for (const element of within.querySelectorAll("time[datetime]:not([data-local])")) {
     const at = new Date(element.getAttribute("datetime"));
     if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
@@ -11,7 +13,7 @@ function tellLocalTimes(within) {
     const local = document.createElement("span");
     local.className = "local";
     local.textContent = at.toLocaleString(undefined, LOCAL);
-    local.title = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    local.title = ZONE;
     element.append(local);
   }
 }
