@@ -8,12 +8,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from starlette.exceptions import HTTPException
 
 from adapters.http.api import plain
+from adapters.http.operators import ID_MAX
 
 PAGE_SIZE = 50
 Asked = TypeVar("Asked", bound=BaseModel)
 
 Name = Annotated[str, Field(max_length=255), AfterValidator(plain)]
 After = Annotated[str, Field(max_length=8192)]
+Row = Annotated[int, Field(ge=1, le=ID_MAX)]  # the number of a row, where a page ended
 
 
 def _instant(value: object) -> object:
@@ -31,6 +33,12 @@ def _instant(value: object) -> object:
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+class RowsAsked(BaseModel):
+    """What a list asks that has no form: where the page before ended."""
+
+    after: Row | None = None
 
 
 def midnight(day: date) -> datetime:

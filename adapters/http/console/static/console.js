@@ -8,7 +8,7 @@ function tellLocalTimes(within) {
   if (["UTC", "Etc/UTC", "GMT"].includes(ZONE)) return;
   for (const element of within.querySelectorAll("time[datetime]:not([data-local])")) {
     const at = new Date(element.getAttribute("datetime"));
-    if (Number.isNaN(at.getTime())) continue;
+    if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
     element.dataset.local = "";
     const local = document.createElement("span");
     local.className = "local";
