@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser import shop
 from tests.browser.conftest import Visitor
 from tests.browser.shop import Shop
 
@@ -15,6 +16,9 @@ PAGES = (
     "/orders",
     "/orders?status=DELIVERED&from=x",
     "/payments",
+    f"/order?id={shop.HERO}",
+    f"/order?id={shop.UNDERPAID}",
+    f"/order?id={shop.CONFLICTING}&as_of=2020-01-01T00:00",
     "/deliveries",
     "/deliveries/1?body=true",
     "/refusals",

@@ -8,7 +8,7 @@ from tests.browser.conftest import Visitor
 
 def open_first_of(page: Page, provider: str) -> None:
     """Open the newest delivery of a provider that is set aside."""
-    page.get_by_role("link", name="Quarantine").click()
+    page.get_by_role("link", name="Quarantine", exact=True).click()
     page.get_by_label("Provider").select_option(provider)
     page.get_by_role("button", name="Search").click()
     row = page.get_by_role("row").filter(has_text=provider).first
