@@ -19,12 +19,15 @@ Row = Annotated[int, Field(ge=1, le=ID_MAX)]  # the number of a row, where a pag
 
 
 def _instant(value: object) -> object:
-    """A time as a browser's field or a person writes it; without a zone it is UTC."""
+    """A time as a browser's field or a person writes it; without a zone it is UTC, and without a
+    fraction it is the whole second."""
     if isinstance(value, str):
         try:
             told = datetime.fromisoformat(value.strip().replace(" UTC", "+00:00"))
         except ValueError:
             raise ValueError("a time is wanted, such as 2026-01-05 07:30, in UTC") from None
+        if "." not in value:
+            told = told.replace(microsecond=999_999)
         return told if told.tzinfo else told.replace(tzinfo=UTC)
     return value
 

@@ -144,6 +144,7 @@ def _page(
         as_of=as_of,
         problem=problem,
         steps=steps[-STEPS_MAX:],
+        beside=_beside(history, as_of),
         left_out=len(steps[:-STEPS_MAX]),
         machine=machine(known.events),
         proof=_proof(service, order, known),
@@ -151,6 +152,19 @@ def _page(
         reasons=REASONS,
         holds_paid=_holds_paid(order, known),
     )
+
+
+def _beside(history: HistoryView, as_of: datetime | None) -> tuple[str | None, str | None]:
+    """The times of the events before and after what is known at an instant, to go there."""
+    times = sorted({event.recorded_at for event in history.events})
+    known = [time for time in times if as_of is None or time <= as_of]
+    earlier = known[-2] if len(known) > 1 else None
+    later = times[len(known)] if len(known) < len(times) else None
+    return _text(earlier), _text(later)
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="microseconds")
 
 
 async def _settled(queries: Queries, position: str | None) -> None:

@@ -24,7 +24,9 @@ function keepFresh(part) {
   const pause = 1000 * Number(part.dataset.every || 5);
   let failures = 0;
   async function look() {
-    if (document.hidden || part.contains(document.activeElement)) return later();
+    // Nobody's place is taken away: not while the keyboard is in it, or something is unfolded.
+    const isInUse = part.contains(document.activeElement) || part.querySelector("details[open]");
+    if (document.hidden || isInUse) return later();
     try {
       const answer = await fetch(part.dataset.live, { credentials: "same-origin" });
       if (answer.redirected || answer.status === 403) return tell("Signed out: load the page again.");

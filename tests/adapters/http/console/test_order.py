@@ -82,6 +82,12 @@ def test_the_page_as_it_was_known(local: LocalService, operator: Browser) -> Non
     assert "AWAITING PAYMENT" in text_of(html)
     assert "As it was known at" in text_of(html)
     assert len(steps(html)) == 1
+    (later,) = re.findall(r'href="([^"]+)" rel="next">', html)
+    html = operator.open(later.replace("&amp;", "&"))
+    assert "DELIVERED" in text_of(html)
+    assert len(steps(html)) == 2
+    (earlier,) = re.findall(r'href="([^"]+)" rel="prev">', html)
+    assert len(steps(operator.open(earlier.replace("&amp;", "&")))) == 1
     html = page(operator, "1", "&as_of=2020-01-01T00:00")
     assert "nothing was known" in text_of(html)
     response = operator.get("/console/order?id=1&as_of=yesterday")

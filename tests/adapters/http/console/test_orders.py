@@ -215,7 +215,7 @@ def test_who_has_a_store_sees_that_store_only(
         assert browser.get("/console/order?id=1&store=default").status_code == 404
         assert browser.get("/console/bundle?id=1&store=default").status_code == 404
         overview = text_of(browser.open("/console/"))
-        assert "1 orders" in overview
+        assert "1 order " in overview
         assert "Evidence" not in overview
         assert "second" not in overview
 
