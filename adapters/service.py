@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.dispatch import Dispatch, Pace, Worker
@@ -29,6 +30,9 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 from projections.runner import Runner
 from projections.totals import MONEY
+
+if TYPE_CHECKING:
+    from adapters.traced import Tracing
 
 PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY, MONEY)
 
@@ -67,6 +71,7 @@ class Service:
         self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
         self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.tracing: Tracing | None = None
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
@@ -100,6 +105,8 @@ class Service:
 
     def close(self) -> None:
         """Close the storage."""
+        if self.tracing is not None:
+            self.tracing.close()
         self.ledger.close()
         self.storage.close()
 
