@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.dispatch import Dispatch, Pace, Worker
@@ -28,6 +29,9 @@ from adapters.traffic import TrafficWatch
 from adapters.watching import Watch
 from projections.known import PROJECTIONS
 from projections.runner import Runner
+
+if TYPE_CHECKING:
+    from adapters.traced import Tracing
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Service:
         self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
         self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.tracing: Tracing | None = None
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
@@ -98,6 +103,8 @@ class Service:
 
     def close(self) -> None:
         """Close the storage."""
+        if self.tracing is not None:
+            self.tracing.close()
         self.ledger.close()
         self.storage.close()
 

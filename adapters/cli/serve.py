@@ -23,6 +23,7 @@ from adapters.service import Service, api_credentials, providers, webhook_creden
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
 from adapters.storage.urls import shown
 from adapters.tallies import FOLDER_VARIABLE
+from adapters.tracing import trace_where_wanted
 
 GRACEFUL_STOP_SECONDS = 10
 
@@ -54,6 +55,7 @@ def keep() -> None:
     settings = load_settings()
     configure_logs()
     service = _sealable(settings)
+    trace_where_wanted(service)
     typer.echo(f"order-ledger keeps the read models of {shown(settings.database_url)}")
     keep_until_told(service)
 
@@ -73,8 +75,12 @@ def _left_out(settings: Settings) -> list[str]:
 
 def _serve_alone(settings: Settings, listener: socket.socket, keeper: Keeper) -> None:
     service = _sealable(settings)
+    trace_where_wanted(service)
     if isinstance(keeper, ProcessKeeper):
-        service.ledger.event_log.on_append(keeper.wake)
+        if service.tracing is None:
+            service.ledger.event_log.on_append(keeper.wake)
+        else:
+            service.tracing.told = keeper.tell  # it wakes as well
     app = create_app(service, keeper)
     typer.echo(_welcome(settings, _url(listener)))
     uvicorn.Server(_config(app)).run(sockets=[listener])

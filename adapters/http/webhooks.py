@@ -215,7 +215,7 @@ def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
     """The route as FastAPI documents it and guards its method; the endpoint answers."""
     problems = (400, 401, 404, 408, 413, 429, 503)
     route = APIRoute(
-        f"{PATH}{{provider}}",
+        f"{PATH}{{provider:path}}",  # a secret may follow
         receive_webhook,
         methods=["POST"],
         response_model=WebhookAnswer,
