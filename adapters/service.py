@@ -50,7 +50,7 @@ class Service:
         self.storage = open_storage(settings.database_url, PROJECTIONS)
         self.ledger = OrderLedger(self.storage.log, settings.require_registered_orders)
         self.views = self.storage.views
-        self.source = EventSource(self.storage.events)
+        self.source = EventSource(self.storage.evidence.raw_rows)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
         self.refusals = Refusals(self.storage.access)
@@ -66,7 +66,9 @@ class Service:
             settings.seal_keys_path(self.evidence.ledger_id()),
             settings.ledger_name,
         )
-        self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
+        self.sealer = Sealer(
+            self.evidence, self.signer, settings.seal_seconds, recent=self.source.recent
+        )
         self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
         self.tracing: Tracing | None = None
