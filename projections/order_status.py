@@ -61,7 +61,13 @@ ORDERS = Table(
     "order_status",
     OrderRow,
     ("store", "order_id"),
-    (("status", "store", "order_id"), ("review",), ("parked_since",)),
+    (
+        ("status", "store", "order_id"),
+        ("review",),
+        ("parked_since",),
+        ("amount", "store", "order_id"),
+        ("updated_at", "store", "order_id"),
+    ),
 )
 REFERENCES = Table(
     "order_references",

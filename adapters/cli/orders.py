@@ -118,19 +118,18 @@ def list_orders(
     as_json: AsJson = False,
 ) -> None:
     """List orders in the order of store and id, a page at a time."""
-    from adapters.queries import BadCursor
+    from adapters.order_search import BadCursor, OrderFilter
 
     with _queries() as queries:
         try:
-            page = queries.orders(
+            wanted = OrderFilter(
                 store=store,
                 status=status.value if status else None,
                 review_open=review == "open",
                 parked=parked,
                 reference=reference,
-                after=after,
-                limit=limit,
             )
+            page = queries.orders(wanted, after, limit)
         except BadCursor as error:
             raise typer.BadParameter(str(error), param_hint="--after") from None
         if as_json:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,14 +18,14 @@ from adapters.access.roles import Caller, Role
 from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
+from adapters.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.payment_search import PaymentFilter
 from adapters.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
-    BadCursor,
     HistoryView,
     OrderPage,
     OrderView,
-    PaymentFilter,
     PaymentPage,
     Queries,
 )
@@ -64,6 +65,12 @@ Instant = Annotated[
     BeforeValidator(_instant),
     Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
 ]
+AmountAsked = Annotated[
+    Decimal,
+    BeforeValidator(amount_asked),
+    Query(description="in major units, such as 902.10", json_schema_extra={"type": "string"}),
+]
+Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
 Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
@@ -95,23 +102,38 @@ def _add_order_list(router: APIRouter, queries: Queries, auditor: Any) -> None:
         review: Literal["open"] | None = None,
         parked: Literal["true"] | None = None,
         reference: Text | None = None,
+        provider: Text | None = None,
+        amount: AmountAsked | None = None,
+        currency: Currency | None = None,
+        since: Annotated[Instant | None, Query(alias="from")] = None,
+        until: Annotated[Instant | None, Query(alias="to")] = None,
+        sort: Literal["id", "newest"] = "id",
         store: Text | None = None,
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, one of their references or their own id, or those whose
-        news waits for somebody to register them (`parked=true`)."""
+        """Orders, by status, open review, one of their references or their own id, provider,
+        amount, the time of their last change (`to` excluded), or those whose news waits for
+        somebody to register them (`parked=true`).
+
+        In the order of their ids; with `sort=newest`, and where times are bounded, the last changed
+        first.
+        """
+        wanted = OrderFilter(
+            store=store_of_list(caller, store),
+            status=status.value if status else None,
+            review_open=review == "open",
+            parked=parked is not None,
+            reference=reference,
+            provider=provider,
+            amount=amount,
+            currency=currency,
+            since=since,
+            until=until,
+            newest=sort == "newest",
+        )
         try:
-            return await run_in_threadpool(
-                queries.orders,
-                store=store_of_list(caller, store),
-                status=status.value if status else None,
-                review_open=review == "open",
-                parked=parked is not None,
-                reference=reference,
-                after=after,
-                limit=limit,
-            )
+            return await run_in_threadpool(queries.orders, wanted, after, limit)
         except BadCursor as error:
             raise HTTPException(422, str(error)) from None
 

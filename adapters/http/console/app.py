@@ -13,14 +13,16 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from adapters.http.console.context import PATH, Console, SignInWanted
+from adapters.http.console.orders import orders_router
 from adapters.http.console.overview import overview_router
+from adapters.http.console.payments import payments_router
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.signing import signing_router
 from adapters.http.console.static import static_router
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.storage.log import StorageUnavailable
 
-ROUTERS = (signing_router, overview_router)
+ROUTERS = (signing_router, overview_router, orders_router, payments_router)
 
 
 def mount_console(app: FastAPI, console: Console) -> None:

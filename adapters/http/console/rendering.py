@@ -88,7 +88,7 @@ class Pages:
         return response
 
 
-def url_of(page: str, **asked: Value | list[str]) -> str:
+def url_of(page: str, /, **asked: Value | list[str]) -> str:
     """The address of a page of the console, with what is asked of it; what is empty is left out.
 
     `from_` stands for the parameter `from`.
@@ -102,11 +102,12 @@ def url_of(page: str, **asked: Value | list[str]) -> str:
     return f"{PATH}{page}" + (f"?{urlencode(query)}" if query else "")
 
 
-def changed(request: Request, **changes: Value) -> str:
-    """The address of the page that is shown, with other parameters; None takes one out."""
+def changed(request: Request, page: str = "", /, **changes: Value) -> str:
+    """The address of the page that is shown, or of another one, with what is asked of this one;
+    None takes a parameter out."""
     asked = dict(request.query_params.multi_items())
-    page = request.scope["path"].removeprefix(request.scope["root_path"])
-    return url_of(page, **{**asked, **changes})
+    here = request.scope["path"].removeprefix(request.scope["root_path"])
+    return url_of(page or here, **{**asked, **changes})
 
 
 def _environment() -> Environment:
