@@ -25,11 +25,12 @@ from opentelemetry.trace.status import Status
 
 from adapters.batch import Command, Receipt
 from adapters.group_commit import Commit, GroupCommit
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.tracing import NO_TELEMETRY
 from domain.log import Position, Recorded
 from domain.order import OrderEvent
 from domain.payment import Outcome
+from projections.known import PROJECTIONS
 from projections.runner import Followed, Poison, Runner
 
 NAME = "order-ledger"
