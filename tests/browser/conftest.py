@@ -24,7 +24,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def past(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop to look at: no test changes anything in it that another looks for."""
-    yield from shop.opened(tmp_path_factory.mktemp("shop"))
+    with shop.opened(tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -8,13 +8,15 @@ from playwright.sync_api import Page
 
 from tests.browser import shop
 from tests.browser.conftest import Visitor
-from tests.browser.shop import Shop
+from tests.browser.shop import HERO, UNDERPAID, Shop
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 PAGES = (
     "/",
     "/orders",
     "/orders?status=DELIVERED&from=x",
+    f"/order?id={HERO}",
+    f"/order?id={UNDERPAID}",
     "/payments",
     f"/order?id={shop.HERO}",
     f"/order?id={shop.UNDERPAID}",

@@ -8,32 +8,16 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import shop
 from tests.browser.conftest import sign_in, watched
-from tests.browser.shop import Shop, is_settled
-from tests.releases import BUG, SMALL_STEPS, Changes, release
+from tests.browser.shop import Shop
 
 SLOW_MS = 60_000
-# As long as that of a larger ledger would take, so that there is something to look at.
-FIXED: Changes = {
-    **SMALL_STEPS,
-    "adapters/jobs.py": (
-        'say("folding", done, of)',
-        'say("folding", done, of); sleep(0.15)',
-    ),
-}
 
 
 @pytest.fixture(scope="module")
 def mended(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop whose read models were folded with a bug, and whose release has mended it."""
-    folder = tmp_path_factory.mktemp("mended")
-    mended = Shop(folder)
-    mended.tell_its_past()
-    mended.start(PYTHONPATH=str(release(folder / "buggy", BUG)))
-    mended.server.until(lambda: is_settled(mended.server))
-    mended.server.stop()
-    mended.start(PYTHONPATH=str(release(folder / "fixed", FIXED)))
-    yield mended
-    mended.close()
+    with shop.with_a_mended_fold(tmp_path_factory.mktemp("mended")) as opened:
+        yield opened
 
 
 def confirm(page: Page, name: str) -> None:
