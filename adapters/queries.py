@@ -1,15 +1,14 @@
 """What people ask of the ledger, answered from the read models, in the form that they see."""
 
-import base64
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel
 
 from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
+from adapters.order_search import BadCursor, OrderFilter, cursor_of, read_cursor, select_orders
+from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
 from domain.log import Position, Recorded
@@ -105,14 +104,16 @@ class HistoryView(BaseModel):
 
 
 class OrderPage(BaseModel):
-    """Orders in the order of (store, order_id); `next` is the `after` of the next page, or null."""
+    """Orders in the order of (store, order_id), or the last changed first; `next` is the `after` of
+    the next page, or null."""
 
     items: list[OrderView]
     next: str | None
 
 
 class PaymentPage(BaseModel):
-    """Payment news in the order of the log; `next` is the `after` of the next page, or null."""
+    """Payment news in the order of the log, or the newest first; `next` is the `after` of the next
+    page, or null."""
 
     items: list[EventView]
     next: str | None
@@ -120,25 +121,6 @@ class PaymentPage(BaseModel):
 
 class AmbiguousReference(Exception):
     """Several orders of the store carry this reference."""
-
-
-class BadCursor(ValueError):
-    """The cursor was not made by this service."""
-
-
-class PaymentFilter(BaseModel):
-    """Which payment news is wanted. `since` and `until` bound `recorded_at`, `until` excluded, and
-    so does `as_of`, itself included. `occurred_before` bounds when it happened, as its provider
-    says; news that does not say had happened when it came in."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    status: str | None = None
-    provider: str | None = None
-    order_id: str | None = None
-    store: str | None = None
-    as_of: datetime | None = None
-    occurred_before: datetime | None = None
 
 
 class Queries:
@@ -172,31 +154,32 @@ class Queries:
         Raises `AmbiguousReference` where several orders share the reference.
         """
         row = self._views.read(lambda reader: _find(reader, store, name))
-        return _order_view(row) if row else None
+        return order_view(row) if row else None
 
-    def orders(
-        self,
-        *,
-        store: str | None = None,
-        status: str | None = None,
-        review_open: bool = False,
-        parked: bool = False,
-        reference: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> OrderPage:
+    def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        position = None if after is None else _read_cursor(after)
+        rows = self.order_rows(wanted, after, limit + 1)
+        items = [order_view(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        last = cursor_of(wanted, rows[limit - 1], self._views.param) if more else None
+        return OrderPage(items=items, next=last)
 
-        def ask(reader: Reader) -> list[OrderRow]:
-            return _orders(
-                reader, store, status, review_open, parked, reference, position, limit + 1
-            )
+    def stream_orders(self, wanted: OrderFilter) -> Iterator[OrderView]:
+        """All the orders there are, page by page, so that memory stays flat."""
+        after = None
+        while True:
+            rows = self.order_rows(wanted, after, STREAM_PAGE_SIZE)
+            for row in rows:
+                yield order_view(row)
+            if len(rows) < STREAM_PAGE_SIZE:
+                return
+            after = cursor_of(wanted, rows[-1], self._views.param)
 
-        rows = self._views.read(ask)
-        items = [_order_view(row) for row in rows[:limit]]
-        last = items[-1] if len(rows) > limit else None
-        return OrderPage(items=items, next=cursor_of(last.store, last.order_id) if last else None)
+    def order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+        """The rows behind a page of orders. Raises `BadCursor`."""
+        place = None if after is None else read_cursor(wanted, after)
+        param = self._views.param
+        return self._views.read(lambda reader: select_orders(reader, wanted, place, limit, param))
 
     def parked(self) -> ParkedNews:
         """What waits for its order to be registered, since when."""
@@ -210,14 +193,14 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [event_view(row) for row in rows]
+        events = self.events(rows)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
         rows = self._payment_rows(wanted, read_position(after), limit + 1)
-        items = [event_view(row) for row in rows[:limit]]
+        items = self.events(rows[:limit])
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -230,36 +213,21 @@ class Queries:
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
-            for row in rows:
-                yield event_view(row)
+            yield from self.events(rows)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
 
+    def events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
+        """Events as people and programs see them."""
+        return [_event_view(row) for row in rows]
+
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[HistoryRow]:
-        where, params = ['"payment_status" IS NOT NULL'], []
-        conditions: list[tuple[str, Any]] = [
-            ('"recorded_at" >= ?', wanted.since),
-            ('"recorded_at" < ?', wanted.until),
-            ('"payment_status" = ?', wanted.status),
-            ('"provider" = ?', wanted.provider),
-            ('"order_id" = ?', wanted.order_id),
-            ('"store" = ?', wanted.store),
-            ('"recorded_at" <= ?', wanted.as_of),
-            ('coalesce("occurred_at", "received_at") < ?', wanted.occurred_before),
-        ]
-        for condition, value in conditions:
-            if value is not None:
-                where.append(condition)
-                params.append(self._views.param(value))
-        if after is not None:
-            where.append('("partition", "idx") > (?, ?)')
-            params += [after.partition, after.index]
-        clauses = f'WHERE {" AND ".join(where)} ORDER BY "partition", "idx" LIMIT {limit:d}'
-        return self._views.select(HISTORY, clauses, params)
+        param = self._views.param
+        return self._views.read(lambda reader: select_payments(reader, wanted, after, limit, param))
 
 
 def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
@@ -273,51 +241,24 @@ def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
     return rows[0] if rows else None
 
 
-def _orders(
-    reader: Reader,
-    store: str | None,
-    status: str | None,
-    review_open: bool,
-    parked: bool,
-    reference: str | None,
-    after: tuple[str, str] | None,
-    limit: int,
-) -> list[OrderRow]:
-    where, params = ["1 = 1"], []
-    if store is not None:
-        where.append('"store" = ?')
-        params.append(store)
-    if status is not None:
-        where.append('"status" = ?')
-        params.append(status)
-    if review_open:
-        where.append('"review" IS NOT NULL')
-    if parked:
-        where.append('"parked_since" IS NOT NULL')
-    if reference is not None:
-        named = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
-        where.append(
-            '("order_id" = ? OR ("store", "order_id") IN ' + f'({named} WHERE "reference" = ?))'
-        )
-        params += [reference, reference]
-    if after is not None:
-        where.append('("store", "order_id") > (?, ?)')
-        params += after
-    clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
-    return reader.select(ORDERS, clauses, params)
-
-
 def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
     """An order as its first events tell it, folded from them."""
+    row = row_after(history)
+    return order_view(row) if row is not None else None
+
+
+def row_after(history: Iterable[Recorded[OrderEvent]]) -> OrderRow | None:
+    """The same, as the read model has it."""
     rows: dict[Place, Row] = {}
     for recorded in history:
         for table, row in ORDER_STATUS.fold(rows, recorded):
             rows[table, table.key_of(row)] = row
     found = [row for (table, _), row in rows.items() if table is ORDERS]
-    return _order_view(found[0]) if found and isinstance(found[0], OrderRow) else None
+    return found[0] if found and isinstance(found[0], OrderRow) else None
 
 
-def _order_view(row: OrderRow) -> OrderView:
+def order_view(row: OrderRow) -> OrderView:
+    """An order as people and programs see it."""
     return OrderView(
         order_id=row.order_id,
         store=row.store,
@@ -337,8 +278,7 @@ def _order_view(row: OrderRow) -> OrderView:
     )
 
 
-def event_view(row: HistoryRow) -> EventView:
-    """An event as people and programs see it."""
+def _event_view(row: HistoryRow) -> EventView:
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
@@ -352,20 +292,3 @@ def read_position(text: str | None) -> Position | None:
         return None if text is None else Position.parse(text)
     except ValueError as error:
         raise BadCursor(str(error)) from None
-
-
-def cursor_of(store: str, order_id: str) -> str:
-    """The cursor behind an order, in lists that go by store and id."""
-    return base64.urlsafe_b64encode(json.dumps([store, order_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[str, str]:
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        store, order_id = json.loads(raw)
-        f"{store}{order_id}".encode()  # a lone surrogate is no text that could be compared
-    except (ValueError, TypeError, RecursionError):
-        raise BadCursor("after: not a cursor of this service") from None
-    if not isinstance(store, str) or not isinstance(order_id, str) or "\x00" in store + order_id:
-        raise BadCursor("after: not a cursor of this service")
-    return store, order_id

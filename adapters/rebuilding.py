@@ -84,6 +84,16 @@ class Rebuild:
         found = self._only(State.BUILT)
         return found[-1] if found else None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a process is folding the next generation."""
+        with unavailable(), self._views.transaction(commit=False) as c:
+            return self._views.is_led(c, self._lease)
+
+    @property
+    def _lease(self) -> str:
+        return f"{self.projection.name}-rebuild"
+
     def plan(self, workers: int) -> Plan:
         """Fold a sample in a transaction that is undone, and reckon from it."""
         events = _index(self.live.position)
@@ -113,7 +123,7 @@ class Rebuild:
     def build(self, workers: int, url: str, tell: Tell) -> Generation:
         """Fold every event up to where the live generation stands; an earlier rebuild's work is
         gone on with. Raises `Poisoned`, `WorkerLost`, `Refused`."""
-        if not self._views.leads(f"{self.projection.name}-rebuild"):
+        if not self._views.leads(self._lease):
             raise Refused(f"a rebuild of {self.projection.name} is running already")
         slices = workers if self.projection.by_order else 1
         target = _index(self.live.position)

@@ -102,7 +102,6 @@ class Rows:
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
         self.known: dict[Place, Row] = {}
-        self._tables: set[AnyTable] = set()  # whose rows the fold asks for
         self._mark: Mark = (None, 0)
 
     def load(
@@ -115,31 +114,23 @@ class Rows:
         if since != self._mark:
             self.known.clear()
             self._mark = since
+        reads, known = self._projection.reads, self.known
         missing: dict[AnyTable, dict[Key, None]] = {}
-        new: set[Place] = set()
+        new: set[str] = set()
         for recorded in batch:
-            # Where rows come from one order, none can be older than its first event.
-            is_first = self._projection.by_order and recorded.event.originator_version == 1
-            for place in self._projection.reads(recorded):
-                self._tables.add(place[0])
-                if is_first:
-                    new.add(place)
-                elif place not in self.known and place not in new:
+            stream = recorded.event.originator_id
+            if self._projection.by_order:
+                # Where rows come from one order, none can be older than its first event.
+                if recorded.event.originator_version == 1:
+                    new.add(stream)
+                if stream in new:
+                    continue
+            for place in reads(recorded):
+                if place not in known:
                     missing.setdefault(place[0], {})[place[1]] = None
         for table, keys in missing.items():
             for row in fetch(table, list(keys)):
-                self.known[table, table.key_of(row)] = row
-
-    def is_new(self, place: Place) -> bool:
-        """Whether no row is under this key, as far as is known: the fold asked for such rows, or
-        never writes one twice."""
-        return place[0].only_grows or (place[0] in self._tables and place not in self.known)
-
-    def note(self, place: Place, row: Row) -> None:
-        """A row that the fold has made."""
-        if place[0] in self._tables:
-            self.known.pop(place, None)  # so that the rows stand in the order of their last use
-            self.known[place] = row
+                known[table, table.key_of(row)] = row
 
     def forget(self) -> None:
         """What was noted is not written after all."""
@@ -167,29 +158,33 @@ def fold(
     projection: Projection, cache: Rows, batch: Sequence[Recorded[OrderEvent]]
 ) -> tuple[Changed, Position | None, Poison | None]:
     """The rows that a batch makes, the last position that was folded, and what could not be."""
+    known, fold_one = cache.known, projection.fold
     changed: dict[Place, Row] = {}
     new: set[Place] = set()
+    by_table = {table: Changes([], []) for table in projection.tables}
     upto = None
     poison = None
     for recorded in batch:
         try:
-            changes = list(projection.fold(cache.known, recorded))
+            changes = list(fold_one(known, recorded))
         except Exception:
             name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
             poison = Poison(recorded.position, name, traceback.format_exc())
             break
         for table, row in changes:
+            if table.only_grows:
+                by_table[table].new.append(row)
+                continue
             place = (table, table.key_of(row))
-            if place not in changed and cache.is_new(place):
+            if place not in known:
                 new.add(place)
-            changed[place] = row
-            cache.note(place, row)
+            known[place] = changed[place] = row
         upto = recorded.position
-    by_table: dict[AnyTable, Changes] = {}
     for place, row in changed.items():
-        of_table = by_table.setdefault(place[0], Changes([], []))
+        known[place] = known.pop(place)  # so that the rows stand in the order of their last use
+        of_table = by_table[place[0]]
         (of_table.new if place in new else of_table.over).append(row)
-    return by_table, upto, poison
+    return {table: made for table, made in by_table.items() if any(made)}, upto, poison
 
 
 class Runner:

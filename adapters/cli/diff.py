@@ -43,8 +43,8 @@ def diff(
     if until < since:
         raise typer.BadParameter("it is before --from", param_hint="--to")
     with opened() as service:
+        from adapters.order_search import BadCursor
         from adapters.past import UNBOUND
-        from adapters.queries import BadCursor
 
         try:
             page = service.past.changes(since, until, store, after, limit, UNBOUND)

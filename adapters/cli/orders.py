@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -126,8 +125,8 @@ def list_orders(
     With --as-of and --occurred-before as they were, in the order of their first events.
     """
     with opened(ORDER_STATUS.name) as service:
-        from adapters.past import UNBOUND, Clocks, OrderFilter
-        from adapters.queries import BadCursor
+        from adapters.order_search import BadCursor, OrderFilter
+        from adapters.past import UNBOUND, Clocks
 
         wanted = OrderFilter(
             store=store,
@@ -138,7 +137,7 @@ def list_orders(
         )
         try:
             if as_of is None and occurred_before is None:
-                page = service.queries.orders(**asdict(wanted), after=after, limit=limit)
+                page = service.queries.orders(wanted, after, limit)
             else:
                 clocks = Clocks(as_of, occurred_before)
                 page = service.past.orders(clocks, wanted, after, limit, UNBOUND)

@@ -75,7 +75,7 @@ def export(
     """
     with opened(AUDIT_HISTORY.name) as service:
         from adapters.exports import FORMATS
-        from adapters.queries import PaymentFilter
+        from adapters.payment_search import PaymentFilter
 
         wanted = PaymentFilter(
             since=since,

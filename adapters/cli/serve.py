@@ -1,10 +1,12 @@
 """`order-ledger serve`: the web service, and what it tells a person who starts it."""
 
 import logging
+import os
 import shlex
 import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -20,6 +22,7 @@ from adapters.providers.sevi import Sevi
 from adapters.service import Service, api_credentials, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
 from adapters.storage.urls import shown
+from adapters.tallies import FOLDER_VARIABLE
 
 GRACEFUL_STOP_SECONDS = 10
 
@@ -70,13 +73,15 @@ def _serve_alone(settings: Settings, listener: socket.socket) -> None:
 def _serve_together(settings: Settings, listener: socket.socket, workers: int) -> None:
     _sealable(settings).close()  # the schema is made once, and problems are told here
     keeper = ProcessKeeper()
-    try:
-        keeper.start()
-        typer.echo(_welcome(settings, _url(listener)))
-        config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
-        Multiprocess(config, [listener]).run()
-    finally:
-        keeper.stop()
+    with TemporaryDirectory(prefix="order-ledger-", ignore_cleanup_errors=True) as tallies:
+        os.environ[FOLDER_VARIABLE] = tallies
+        try:
+            keeper.start()
+            typer.echo(_welcome(settings, _url(listener)))
+            config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
+            Multiprocess(config, [listener]).run()
+        finally:
+            keeper.stop()
 
 
 def _sealable(settings: Settings) -> Service:

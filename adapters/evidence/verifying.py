@@ -147,11 +147,12 @@ def verify(
     tell: Tell = lambda done, whole: None,
     kept_by_auditor: SignedCheckpoint | None = None,
     notes: Path | None = None,
+    processes: int = PROCESSES_MAX,
 ) -> Verdict:
     """Verify the ledger that is at the URL. Raises `StorageUnavailable`.
 
     `keys` are whose signatures count. `notes` names a file that an interrupted verification goes
-    on from; parts that were found in order are then not looked at again.
+    on from; parts that were found in order are then not looked at again. No more `processes` check.
     """
     head = store.head()
     scope = Scope(url, head.idx, head.delivery_id, store.last_checkpoint())
@@ -162,7 +163,7 @@ def verify(
     if kept_by_auditor is not None:
         findings += _compare(store, scope, known, kept_by_auditor)
     count = len(findings)
-    for checked in _run(scope, notebook, store, tell):
+    for checked in _run(scope, notebook, store, tell, processes):
         findings += checked.findings
         count += checked.total
     notebook.close()
@@ -182,7 +183,9 @@ def verify(
 # --------------------------------------------------------------------------- parts, side by side
 
 
-def _run(scope: Scope, notebook: Notebook, store: EvidenceStore, tell: Tell) -> Iterator[Checked]:
+def _run(
+    scope: Scope, notebook: Notebook, store: EvidenceStore, tell: Tell, processes: int
+) -> Iterator[Checked]:
     parts = scope.parts
     whole = max(1, sum(part.upto - part.after for part in parts))
     done = {checked.part for checked in notebook.done}
@@ -190,10 +193,11 @@ def _run(scope: Scope, notebook: Notebook, store: EvidenceStore, tell: Tell) -> 
     finished = sum(part.upto - part.after for part in done)
     left = [part for part in parts if part not in done]
     with ExitStack() as stack:
-        if len(left) <= PARTS_ALONE_MAX:
+        if processes == 1 or len(left) <= PARTS_ALONE_MAX:
             results: Iterator[Checked] = (check(store, part) for part in left)
         else:
-            results = _side_by_side(stack.enter_context(_processes(scope.url, len(left))), left)
+            pool = _processes(scope.url, min(processes, len(left)))
+            results = _side_by_side(stack.enter_context(pool), left)
         for checked in results:
             finished += checked.part.upto - checked.part.after
             notebook.note(checked)
@@ -201,9 +205,9 @@ def _run(scope: Scope, notebook: Notebook, store: EvidenceStore, tell: Tell) -> 
             yield checked
 
 
-def _processes(url: str, parts: int) -> ProcessPoolExecutor:
+def _processes(url: str, wanted: int) -> ProcessPoolExecutor:
     # Spawned, since a copy of a process that has threads and connections may hang.
-    workers = min(os.cpu_count() or 1, PROCESSES_MAX, parts)
+    workers = min(os.cpu_count() or 1, wanted)
     return ProcessPoolExecutor(workers, get_context("spawn"), _open, (url,))
 
 

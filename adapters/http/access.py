@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.exceptions import HTTPException
 
-from adapters.access.addresses import Network, client_address
+from adapters.access.addresses import Address, Network, client_address
 from adapters.access.doorkeeper import Doorkeeper
 from adapters.access.roles import Caller, Role
 from adapters.storage.log import StorageUnavailable
@@ -69,11 +69,20 @@ class Door:
         """The caller, or None where nobody is known by such a token."""
         if credentials is None:
             return None
+        return await self.keeper.admit(credentials.credentials.encode(), self.origin(request))
+
+    async def holder_of(self, token_sha256: str, request: Request) -> Caller | None:
+        """The caller whose token has this digest, or None."""
+        return await self.keeper.holder_of(token_sha256, self.origin(request))
+
+    def address(self, request: Request) -> Address | None:
+        """Where a request comes from; None for a local socket."""
         peer = request.client.host if request.client else None
-        origin = client_address(peer, request.scope["headers"], self.trusted_proxies)
-        return await self.keeper.admit(
-            credentials.credentials.encode(), str(origin or "a local socket")
-        )
+        return client_address(peer, request.scope["headers"], self.trusted_proxies)
+
+    def origin(self, request: Request) -> str:
+        """The same in the words of the operators' log."""
+        return str(self.address(request) or "a local socket")
 
     async def may_see(self, request: Request, credentials: Credentials) -> bool:
         """Whether an auditor of every store asks, for what others are told less of."""

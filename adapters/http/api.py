@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,15 +19,15 @@ from adapters.access.roles import Caller, Role
 from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
-from adapters.past import ChangePage, Clocks, OrderFilter, Past
+from adapters.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.past import ChangePage, Clocks, Past
+from adapters.payment_search import PaymentFilter
 from adapters.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
-    BadCursor,
     HistoryView,
     OrderPage,
     OrderView,
-    PaymentFilter,
     PaymentPage,
     Queries,
 )
@@ -75,6 +76,12 @@ OccurredBefore = Annotated[
         f"recorded; {RFC_3339}"
     ),
 ]
+AmountAsked = Annotated[
+    Decimal,
+    BeforeValidator(amount_asked),
+    Query(description="in major units, such as 902.10", json_schema_extra={"type": "string"}),
+]
+Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
 Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
@@ -107,14 +114,24 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
         review: Literal["open"] | None = None,
         parked: Literal["true"] | None = None,
         reference: Text | None = None,
+        provider: Text | None = None,
+        amount: AmountAsked | None = None,
+        currency: Currency | None = None,
+        since: Annotated[Instant | None, Query(alias="from")] = None,
+        until: Annotated[Instant | None, Query(alias="to")] = None,
+        sort: Literal["id", "newest"] = "id",
         store: Text | None = None,
         as_of: AsOf | None = None,
         occurred_before: OccurredBefore | None = None,
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, one of their references or their own id, or those whose
-        news waits for somebody to register them (`parked=true`).
+        """Orders, by status, open review, one of their references or their own id, provider,
+        amount, the time of their last change (`to` excluded), or those whose news waits for
+        somebody to register them (`parked=true`).
+
+        In the order of their ids; with `sort=newest`, and where times are bounded, the last changed
+        first.
 
         With `as_of` or `occurred_before` they are listed as they were, and chosen by what they
         were: in the order of their first events (with `reference` in that of store and id). Such a
@@ -127,13 +144,21 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
             review_open=review == "open",
             parked=parked is not None,
             reference=reference,
+            provider=provider,
+            amount=amount,
+            currency=currency,
+            since=since,
+            until=until,
+            newest=sort == "newest",
         )
+        if as_of is None and occurred_before is None:
+            ask = partial(queries.orders, wanted, after, limit)
+        elif wanted.newest:
+            raise HTTPException(422, "sort: a list of the past is in the order of first events")
+        else:
+            ask = partial(past.orders, Clocks(as_of, occurred_before), wanted, after, limit)
         try:
-            if as_of is None and occurred_before is None:
-                asked = asdict(wanted) | {"after": after, "limit": limit}
-                return await run_in_threadpool(queries.orders, **asked)
-            clocks = Clocks(as_of, occurred_before)
-            return await run_in_threadpool(past.orders, clocks, wanted, after, limit)
+            return await run_in_threadpool(ask)
         except BadCursor as error:
             raise HTTPException(422, str(error)) from None
 

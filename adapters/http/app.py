@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -22,6 +23,8 @@ from adapters.http.access import Door
 from adapters.http.api import query_router
 from adapters.http.bounds import bounded
 from adapters.http.commands import command_router
+from adapters.http.console import mount_console
+from adapters.http.console.context import Console
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
@@ -32,10 +35,11 @@ from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.providers import provider_router
-from adapters.http.quarantine import quarantine_router
+from adapters.http.quarantine import Settling, quarantine_router
 from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
+from adapters.jobs import JobRunner
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.logs import configure_logs
 from adapters.provider_views import ProviderDirectory
@@ -43,6 +47,7 @@ from adapters.quarantine import Quarantine
 from adapters.refusals import RefusalNotes
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
+from adapters.tallies import FOLDER_VARIABLE, Tallies
 from adapters.tally import Tally
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -79,7 +84,8 @@ def worker_app() -> FastAPI:
     """The application of one of several web processes, made in that process."""
     configure_logs()
     Thread(target=_stop_with_parent, daemon=True).start()
-    return create_app(Service(load_settings()), KeptElsewhere())
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    return create_app(Service(load_settings()), KeptElsewhere(), folder)
 
 
 def _stop_with_parent() -> None:
@@ -90,37 +96,37 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
+def create_app(
+    service: Service, keeper: Keeper | None = None, tallies_folder: Path | None = None
+) -> FastAPI:
     """The application. The keeper of the read models, unless given a thread of this process, starts
-    and stops with it; what was taken is committed before it stops."""
+    and stops with it; what was taken is committed before it stops. Where it is one of several, the
+    folder is where they tell each other what they count."""
     keeper = keeper or ThreadKeeper(service)
     tally = Tally()
     queue = GroupCommit(service.ledger.execute, tally=tally)
+    tallies = Tallies(tally, lambda: queue.depth, tallies_folder)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
+    jobs = JobRunner(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.start()
         collector.relax()
         notes.start()
+        tallies.start()
         try:
             yield
             await queue.close()
             await notes.close()
+            await tallies.close()
         finally:
+            await asyncio.to_thread(jobs.stop)
             await asyncio.to_thread(keeper.stop)
             await asyncio.to_thread(service.close)
 
-    app = LedgerApp(
-        title="order-ledger",
-        version=version("order-ledger"),
-        description=DESCRIPTION,
-        docs_url=None,  # the interactive pages load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect would repeat whatever host the request named
-        lifespan=lifespan,
-    )
+    app = _bare_app(lifespan)
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
     door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
@@ -132,17 +138,37 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
+    settling = Settling(service, Quarantine(service.ledger, senders, service.operators), queue)
+    console = Console(service, queue, door, keeper, settling, ProviderDirectory(service), jobs)
+    _add_routes(app, console)
+    app.include_router(metrics_router(service, tallies, door))
+    mount_console(app, console)
+    problems.install(app)
+    return app
+
+
+def _add_routes(app: FastAPI, console: Console) -> None:
+    """Add the routes of the JSON API, which answer from the same parts as the pages."""
+    service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
     app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
-    app.include_router(provider_router(ProviderDirectory(service), door))
+    app.include_router(provider_router(console.directory, door))
     app.include_router(operator_router(service.operators, door))
-    quarantine = Quarantine(service.ledger, senders, service.operators)
     app.include_router(delivery_router(service, door))
-    app.include_router(quarantine_router(service, quarantine, queue, door))
+    app.include_router(quarantine_router(service, console.settling, door))
     app.include_router(effect_router(service.effects, door))
-    app.include_router(health_router(service, keeper, door))
-    app.include_router(metrics_router(service, tally, queue, door))
-    problems.install(app)
-    return app
+    app.include_router(health_router(service, console.keeper, door))
+
+
+def _bare_app(lifespan: Any) -> LedgerApp:
+    return LedgerApp(
+        title="order-ledger",
+        version=version("order-ledger"),
+        description=DESCRIPTION,
+        docs_url=None,  # the interactive pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever host the request named
+        lifespan=lifespan,
+    )

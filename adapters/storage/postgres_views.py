@@ -120,6 +120,16 @@ class PostgresViews(Views):
             self._leases.add(projection)
         return projection in self._leases
 
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any connection to this database holds the lock."""
+        c.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
+            "WHERE locktype = 'advisory' AND d.datname = current_database() AND granted "
+            "AND classid = ?::bigint::oid AND objid = hashtext(?)::oid AND objsubid = 2)",
+            (LEADERS, name),
+        )
+        return bool(c.fetchone()[0])
+
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
         """Bytes of tables with their indexes."""
         c.execute(
@@ -152,5 +162,5 @@ def _copy(cursor: psycopg.Cursor, table: AnyTable, into: str, rows: Sequence[Row
     statement = f"COPY {into} ({names(table.columns)}) FROM STDIN (FORMAT BINARY)"
     with cursor.copy(statement.encode()) as copy:
         copy.set_types([kind.sql.lower() for kind in kinds(table)])
-        for row in rows:
-            copy.write_row(to_database(table, row))
+        for values in to_database(table, rows):
+            copy.write_row(values)
