@@ -8,21 +8,21 @@ costs nothing; one of a reference goes through the orders that have it now.
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from adapters.mapper import decode
-from adapters.order_search import OrderFilter, cursor_by_id
+from adapters.order_search import OrderFilter, cursor_of
 from adapters.queries import (
     EventView,
     OrderPage,
     OrderView,
     Queries,
-    event_view,
-    order_after,
+    order_view,
     read_position,
+    row_after,
 )
 from adapters.storage.events import EventRow, Events
 from adapters.storage.log import PARTITION
@@ -87,7 +87,8 @@ class Past:
     def order(self, store: str, order_id: str, clocks: Clocks) -> OrderView | None:
         """An order as it was; None where nothing was known of it, or had happened to it."""
         stream = stream_of(store, order_id)
-        return self._orders([stream], self._upto(clocks.as_of), clocks).get(stream)
+        row = self._orders([stream], self._upto(clocks.as_of), clocks).get(stream)
+        return order_view(row) if row is not None else None
 
     def orders(
         self,
@@ -107,15 +108,29 @@ class Past:
             orders = self._orders([stream for _, stream in candidates], upto, clocks)
             for cursor, stream in candidates:
                 order = orders.get(stream)
-                if order is not None and fits(wanted, order):
+                if order is not None and self._fits(order, wanted):
                     if len(items) == limit:
                         return OrderPage(items=items, next=reached)
-                    items.append(order)
+                    items.append(order_view(order))
                 reached = cursor
             if end is None:
                 return OrderPage(items=items, next=None)
             reached = end
         return OrderPage(items=items, next=reached)
+
+    def _fits(self, order: OrderRow, wanted: OrderFilter) -> bool:
+        """Whether an order, as it was, is wanted."""
+        return (
+            (wanted.status is None or order.status == wanted.status)
+            and (not wanted.review_open or order.review is not None)
+            and (not wanted.parked or order.parked_since is not None)
+            and (wanted.reference is None or wanted.reference in _names_of(order))
+            and (wanted.provider is None or order.provider == wanted.provider)
+            and (wanted.amount is None or order.amount == wanted.amount)
+            and (wanted.currency is None or order.currency == wanted.currency)
+            and (wanted.since is None or wanted.since <= order.updated_at)
+            and (wanted.until is None or order.updated_at < wanted.until)
+        )
 
     def _candidates(
         self, wanted: OrderFilter, upto: int, after: str | None
@@ -123,18 +138,20 @@ class Past:
         """The next orders that may be wanted, each with the cursor behind it, and the cursor behind
         them all; None at the end."""
         if wanted.reference is not None:
-            known = OrderFilter(store=wanted.store, reference=wanted.reference)
-            page = self._queries.orders(known, after, ORDERS_AT_ONCE)
-            named = [(order.store, order.order_id) for order in page.items]
-            return [(cursor_by_id(*order), stream_of(*order)) for order in named], page.next
+            named = OrderFilter(store=wanted.store, reference=wanted.reference)
+            rows = self._queries.order_rows(named, after, ORDERS_AT_ONCE)
+            candidates = [
+                (cursor_of(named, row, lambda value: value), stream_of(row.store, row.order_id))
+                for row in rows
+            ]
+            return candidates, candidates[-1][0] if len(rows) == ORDERS_AT_ONCE else None
         position = read_position(after)
         start = position.index if position else 0
         if start >= upto:
             return [], None
         found, end = self._events.first_events(start, upto, wanted.store, ORDERS_AT_ONCE)
-        return [(_cursor(idx), stream) for idx, stream in found], (
-            _cursor(end) if end < upto else None
-        )
+        candidates = [(_cursor(idx), stream) for idx, stream in found]
+        return candidates, _cursor(end) if end < upto else None
 
     def changes(
         self,
@@ -151,19 +168,35 @@ class Past:
         first, last = self._events.upto(since), self._events.upto(until)
         position = read_position(after)
         reached = max(first, position.index if position else 0)
-        items: list[OrderChange] = []
+        found: list[_Change] = []
         for _ in range(steps):
             end = min(reached + EVENTS_AT_ONCE, last)
             for idx, stream, history in self._touched(first, reached, end, last, store):
                 change = _change(stream, history, first)
                 if change is not None:
-                    if len(items) == limit:
-                        return ChangePage(items=items, next=_cursor(idx - 1))
-                    items.append(change)
+                    if len(found) == limit:
+                        return self._page(found, _cursor(idx - 1))
+                    found.append(change)
             if end >= last:
-                return ChangePage(items=items, next=None)
+                return self._page(found, None)
             reached = end
-        return ChangePage(items=items, next=_cursor(reached))
+        return self._page(found, _cursor(reached))
+
+    def _page(self, found: Sequence["_Change"], cursor: str | None) -> ChangePage:
+        told = iter(self._queries.events([row for one in found for row in one.because]))
+        items = []
+        for stream, before, after, because in found:
+            store, order_id = split_stream(stream)
+            items.append(
+                OrderChange(
+                    order_id=order_id,
+                    store=store,
+                    before=before,
+                    after=after,
+                    because=list(islice(told, len(because))),
+                )
+            )
+        return ChangePage(items=items, next=cursor)
 
     def _touched(
         self, first: int, after: int, end: int, last: int, store: str | None
@@ -190,13 +223,13 @@ class Past:
         head = self._queries.head()
         return Position.parse(head).index if head else 0
 
-    def _orders(self, streams: Sequence[str], upto: int, clocks: Clocks) -> Mapping[str, OrderView]:
-        orders: dict[str, OrderView] = {}
+    def _orders(self, streams: Sequence[str], upto: int, clocks: Clocks) -> Mapping[str, OrderRow]:
+        orders: dict[str, OrderRow] = {}
         for stream, history in self._histories(streams, upto).items():
             happened: Iterable[Recorded[OrderEvent]] = history
             if clocks.occurred_before is not None:
                 happened = occurred_before(history, clocks.occurred_before)
-            order = order_after(happened)
+            order = row_after(happened)
             if order is not None:
                 orders[stream] = order
         return orders
@@ -211,20 +244,8 @@ class Past:
         return histories
 
 
-def fits(wanted: OrderFilter, order: OrderView) -> bool:
-    """Whether an order, as it was, is one of those that are wanted."""
-    amount = None if order.amount is None else Decimal(order.amount)
-    return (
-        (wanted.status is None or order.status == wanted.status)
-        and (not wanted.review_open or order.review is not None)
-        and (not wanted.parked or order.parked_since is not None)
-        and (wanted.reference is None or wanted.reference in (order.order_id, *order.references))
-        and (wanted.provider is None or order.provider == wanted.provider)
-        and (wanted.amount is None or amount == wanted.amount)
-        and (wanted.currency is None or order.currency == wanted.currency)
-        and (wanted.since is None or order.updated_at >= wanted.since)
-        and (wanted.until is None or order.updated_at < wanted.until)
-    )
+def _names_of(order: OrderRow) -> tuple[str, ...]:
+    return (order.order_id, *order.references)
 
 
 def _recorded(row: EventRow) -> Recorded[OrderEvent]:
@@ -237,7 +258,16 @@ def _cursor(index: int) -> str:
     return str(Position(PARTITION, index))
 
 
-def _change(stream: str, history: History, first: int) -> OrderChange | None:
+class _Change(NamedTuple):
+    """How an order changed, and the events because of which it did."""
+
+    stream: str
+    before: Standing | None
+    after: Standing
+    because: Sequence[HistoryRow]
+
+
+def _change(stream: str, history: History, first: int) -> _Change | None:
     """How an order changed behind an index, if it did."""
     before: Standing | None = None
     after = Standing(status="", review=None)
@@ -252,9 +282,8 @@ def _change(stream: str, history: History, first: int) -> OrderChange | None:
     changed = [f for f in set_by if getattr(before, f, None) != getattr(after, f)]
     if not changed:
         return None
-    store, order_id = split_stream(stream)
     because = _with_causes([set_by[field] for field in changed], history)
-    return OrderChange(order_id=order_id, store=store, before=before, after=after, because=because)
+    return _Change(stream, before, after, because)
 
 
 def _standings(history: History) -> Iterator[tuple[Recorded[OrderEvent], Standing]]:
@@ -267,7 +296,7 @@ def _standings(history: History) -> Iterator[tuple[Recorded[OrderEvent], Standin
                 yield recorded, Standing(status=row.status, review=row.review)
 
 
-def _with_causes(events: Iterable[Recorded[OrderEvent]], history: History) -> list[EventView]:
+def _with_causes(events: Iterable[Recorded[OrderEvent]], history: History) -> list[HistoryRow]:
     """The events, and those that they follow from, in the order of the log."""
     by_version = {recorded.event.originator_version: recorded for recorded in history}
     told: dict[int, Recorded[OrderEvent]] = {}
@@ -278,10 +307,10 @@ def _with_causes(events: Iterable[Recorded[OrderEvent]], history: History) -> li
             causes.append(event.decision)
         for version in (event.originator_version, *causes):
             told[version] = by_version[version]
-    return [_shown(told[version]) for version in sorted(told)]
+    return [_row_of(told[version]) for version in sorted(told)]
 
 
-def _shown(recorded: Recorded[OrderEvent]) -> EventView:
+def _row_of(recorded: Recorded[OrderEvent]) -> HistoryRow:
     ((_, row),) = AUDIT_HISTORY.fold({}, recorded)
     assert isinstance(row, HistoryRow)
-    return event_view(row)
+    return row

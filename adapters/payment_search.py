@@ -15,7 +15,7 @@ from adapters.storage.views import Reader
 from domain.log import Position
 from projections.audit_history import HISTORY, HistoryRow
 
-TICK = timedelta(microseconds=1)  # of the clock of recording
+MOMENT = timedelta(microseconds=1)
 AT_ONCE_MAX = 5000  # events that can share a time of recording: those of one batch
 
 
@@ -65,6 +65,7 @@ def _conditions(
         ('t."payment_status" = ?', wanted.status),
         ('t."provider" = ?', wanted.provider),
         ('t."order_id" = ?', wanted.order_id),
+        ('coalesce(t."occurred_at", t."received_at") < ?', _kept(wanted.occurred_before, param)),
     ):
         if value is not None:
             found.append((condition, [value]))
@@ -74,14 +75,22 @@ def _conditions(
         found.append((f't."store" IN ({marks})' if stores else "1 = 0", [*stores]))
     elif wanted.store is not None:  # by no index, whose rows would have to be sorted
         found.append(("coalesce(t.\"store\", '') = ?", [wanted.store]))
-    if wanted.occurred_before is not None:
-        happened = 'coalesce(t."occurred_at", t."received_at") < ?'
-        found.append((happened, [param(wanted.occurred_before)]))
-    behind = wanted.as_of + TICK if wanted.as_of is not None else None
-    for time, compared in ((wanted.since, ">="), (wanted.until, "<"), (behind, "<")):
+    for time, compared in ((wanted.since, ">="), (wanted.until, "<"), (_behind(wanted.as_of), "<")):
         if time is not None:
             found.append(_from(reader, param(time), compared))
     return found
+
+
+def _kept(time: datetime | None, param: Callable[[Any], Any]) -> Any:
+    return None if time is None else param(time)
+
+
+def _behind(time: datetime | None) -> datetime | None:
+    """The instant behind an instant, as far as times are told apart."""
+    try:
+        return None if time is None else time + MOMENT
+    except OverflowError:  # behind the end of time there is nothing
+        return None
 
 
 def _from(reader: Reader, time: Any, compared: str) -> tuple[str, list[Any]]:

@@ -154,12 +154,12 @@ class Queries:
         Raises `AmbiguousReference` where several orders share the reference.
         """
         row = self._views.read(lambda reader: _find(reader, store, name))
-        return _order_view(row) if row else None
+        return order_view(row) if row else None
 
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        rows = self._order_rows(wanted, after, limit + 1)
-        items = [_order_view(row) for row in rows[:limit]]
+        rows = self.order_rows(wanted, after, limit + 1)
+        items = [order_view(row) for row in rows[:limit]]
         more = len(rows) > limit
         last = cursor_of(wanted, rows[limit - 1], self._views.param) if more else None
         return OrderPage(items=items, next=last)
@@ -168,14 +168,15 @@ class Queries:
         """All the orders there are, page by page, so that memory stays flat."""
         after = None
         while True:
-            rows = self._order_rows(wanted, after, STREAM_PAGE_SIZE)
+            rows = self.order_rows(wanted, after, STREAM_PAGE_SIZE)
             for row in rows:
-                yield _order_view(row)
+                yield order_view(row)
             if len(rows) < STREAM_PAGE_SIZE:
                 return
             after = cursor_of(wanted, rows[-1], self._views.param)
 
-    def _order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+    def order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+        """The rows behind a page of orders. Raises `BadCursor`."""
         place = None if after is None else read_cursor(wanted, after)
         param = self._views.param
         return self._views.read(lambda reader: select_orders(reader, wanted, place, limit, param))
@@ -192,14 +193,14 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [event_view(row) for row in rows]
+        events = self.events(rows)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
         rows = self._payment_rows(wanted, read_position(after), limit + 1)
-        items = [event_view(row) for row in rows[:limit]]
+        items = self.events(rows[:limit])
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -212,12 +213,15 @@ class Queries:
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
-            for row in rows:
-                yield event_view(row)
+            yield from self.events(rows)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
+
+    def events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
+        """Events as people and programs see them."""
+        return [_event_view(row) for row in rows]
 
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
@@ -239,15 +243,22 @@ def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
 
 def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
     """An order as its first events tell it, folded from them."""
+    row = row_after(history)
+    return order_view(row) if row is not None else None
+
+
+def row_after(history: Iterable[Recorded[OrderEvent]]) -> OrderRow | None:
+    """The same, as the read model has it."""
     rows: dict[Place, Row] = {}
     for recorded in history:
         for table, row in ORDER_STATUS.fold(rows, recorded):
             rows[table, table.key_of(row)] = row
     found = [row for (table, _), row in rows.items() if table is ORDERS]
-    return _order_view(found[0]) if found and isinstance(found[0], OrderRow) else None
+    return found[0] if found and isinstance(found[0], OrderRow) else None
 
 
-def _order_view(row: OrderRow) -> OrderView:
+def order_view(row: OrderRow) -> OrderView:
+    """An order as people and programs see it."""
     return OrderView(
         order_id=row.order_id,
         store=row.store,
@@ -267,8 +278,7 @@ def _order_view(row: OrderRow) -> OrderView:
     )
 
 
-def event_view(row: HistoryRow) -> EventView:
-    """An event as people and programs see it."""
+def _event_view(row: HistoryRow) -> EventView:
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):

@@ -53,13 +53,13 @@ def occurred_before(
     is_placed = is_paid = False
     for recorded in history:
         event = recorded.event
-        if isinstance(event, News):
+        if isinstance(event, News) and not _is_parked(event):
             owner = owner or event.provider
         is_placed = is_placed or isinstance(event, OrderPlaced)
         if not _counts(recorded, instant, kept):
             continue
         kept.add(event.originator_version)
-        if not isinstance(event, PaymentReceived):
+        if not isinstance(event, PaymentReceived) or _is_parked(event):
             yield recorded
             continue
         if not is_placed and event.provider != owner:
@@ -67,8 +67,7 @@ def occurred_before(
             continue
         if event.disposition in PASSED_OVER and not is_paid:
             event = replace(event, disposition=Disposition.APPLIED)
-        parked = event.disposition is Disposition.PARKED
-        is_paid = is_paid or (event.status is PaymentStatus.PAID and not parked)
+        is_paid = is_paid or event.status is PaymentStatus.PAID
         yield recorded._replace(event=event)
         if event.disposition is Disposition.APPLIED and _fails(event) and not is_paid:
             yield recorded._replace(event=_failure(event))
@@ -80,6 +79,11 @@ def _counts(recorded: Recorded[OrderEvent], instant: datetime, kept: set[int]) -
         return occurred_at(recorded) < instant
     decision = event.decision if isinstance(event, Delivered) else None
     return event.caused_by in kept and (decision is None or decision in kept)
+
+
+def _is_parked(event: OrderEvent) -> bool:
+    """Whether this is news that waits for its order to be registered: it says nothing yet."""
+    return isinstance(event, PaymentReceived) and event.disposition is Disposition.PARKED
 
 
 def _bystander(news: PaymentReceived, owner: str) -> PaymentReceived:

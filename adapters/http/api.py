@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -150,15 +151,14 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
             until=until,
             newest=sort == "newest",
         )
+        if as_of is None and occurred_before is None:
+            ask = partial(queries.orders, wanted, after, limit)
+        elif wanted.newest:
+            raise HTTPException(422, "sort: a list of the past is in the order of first events")
+        else:
+            ask = partial(past.orders, Clocks(as_of, occurred_before), wanted, after, limit)
         try:
-            if as_of is None and occurred_before is None:
-                return await run_in_threadpool(queries.orders, wanted, after, limit)
-            if wanted.newest:
-                raise HTTPException(
-                    422, "sort: a list of the past goes by the orders' first events"
-                )
-            clocks = Clocks(as_of, occurred_before)
-            return await run_in_threadpool(past.orders, clocks, wanted, after, limit)
+            return await run_in_threadpool(ask)
         except BadCursor as error:
             raise HTTPException(422, str(error)) from None
 

@@ -125,6 +125,7 @@ def test_a_token_of_one_store_sees_no_other_stores_past(told: LocalService) -> N
         ("/orders", {"as_of": "yesterday"}, "as_of"),
         ("/orders", {"occurred_before": "2026-01-05"}, "occurred_before"),
         ("/orders", {"as_of": DAY % 9, "after": "WyJhIiwiYiJd"}, "position"),
+        ("/orders", {"as_of": DAY % 9, "sort": "newest"}, "sort"),
         ("/orders", {"as_of": DAY % 9, "reference": "x", "after": "0-1"}, "cursor"),
         ("/orders/1", {"occurred_before": "noon"}, "occurred_before"),
         ("/payments", {"as_of": "noon"}, "as_of"),
