@@ -76,7 +76,7 @@ def verify(
                 tell,
                 kept,
                 resume,
-                vault,
+                vault=vault,
             )
     if as_json:
         print_json(verdict)

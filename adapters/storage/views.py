@@ -77,6 +77,24 @@ class Reader:
         )
         return [(row[0], row[1]) for row in self._c.fetchall()]
 
+    def least(self, table: AnyTable, column: str, clauses: str, params: Sequence[Any] = ()) -> Any:
+        """The least value of a column in the chosen rows; None where there is none."""
+        chosen = f'SELECT t."{column}" FROM {self.relation(table)} AS t {clauses}'
+        self._c.execute(f'SELECT min(c."{column}") FROM ({chosen}) AS c', params)
+        return self._c.fetchone()[0]
+
+    def stores(self, table: AnyTable) -> list[str]:
+        """The stores that a table, whose key begins with the store, has rows of: a look into the
+        index for each."""
+        found: list[str] = []
+        while True:
+            where, params = ('WHERE "store" > ?', found[-1:]) if found else ("", [])
+            self._c.execute(f'SELECT min("store") FROM {self.relation(table)} AS t {where}', params)
+            store = self._c.fetchone()[0]
+            if store is None:
+                return found
+            found.append(store)
+
     def relation(self, table: AnyTable) -> str:
         """What stands in SQL for the table. Columns that the live generation, another release's,
         does not have are NULL; a table that it does not have is empty."""
@@ -119,6 +137,10 @@ class Views(TrackingRecorder):
     @abstractmethod
     def leads(self, projection: str) -> bool:
         """Whether this process is the one that follows a projection, or becomes it now."""
+
+    @abstractmethod
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any process leads what is called so."""
 
     @abstractmethod
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
