@@ -75,14 +75,16 @@ class TokenRow:
 
 
 class AccessTables:
-    """A database's tables of tokens and operations, as both stores below use them, and those of
-    what was refused."""
+    """A database's tables of tokens and operations, as both stores below use them, those of what
+    was refused, and the delivery log to be counted."""
 
     tokens = "api_tokens"
     operations = "operator_log"
     refusals = "refusals"
     kept_refusals = "kept_refusals"
     refusal_rings = "refusal_rings"
+    deliveries = "deliveries"
+    minute = "recorded_at / 60000000"  # since 1970 in which a delivery was recorded
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction, to write with or to read with; errors are the library's."""

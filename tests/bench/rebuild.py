@@ -21,8 +21,8 @@ import psycopg
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import open_storage
+from projections.known import PROJECTIONS
 from projections.runner import Runner
 from tests import postgres
 from tests.bench.append import BenchLedger

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import open_storage
 from adapters.storage.rebuilds import Rebuilds
+from projections.known import PROJECTIONS
 from projections.model import State
 from tests.contract.logs import DATABASES
 from tests.crash.verdict import fold_anew

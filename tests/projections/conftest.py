@@ -8,8 +8,8 @@ import pytest
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import Storage, open_storage
+from projections.known import PROJECTIONS
 from projections.model import Projection
 from projections.runner import Runner
 from tests.contract.logs import DATABASES
