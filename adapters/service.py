@@ -14,6 +14,7 @@ from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
+from adapters.past import Past
 from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
@@ -58,6 +59,7 @@ class Service:
         self.effects = EffectStore(self.storage.effects, self.operators)
         self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
         self.queries = Queries(self.ledger, self.views, self.effects)
+        self.past = Past(self.storage.events, self.queries)
         self.evidence = self.storage.evidence
         self.signer = Signer(
             self.evidence,

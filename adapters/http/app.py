@@ -152,7 +152,7 @@ def _add_routes(app: FastAPI, console: Console) -> None:
     service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
-    app.include_router(query_router(service.queries, door))
+    app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(console.directory, door))
     app.include_router(operator_router(service.operators, door))

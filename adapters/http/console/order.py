@@ -23,6 +23,7 @@ from adapters.http.console.orders import KINDS
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.timeline import REASONS, steps_of
 from adapters.http.evidence import bundle_of
+from adapters.past import Clocks
 from adapters.queries import HistoryView, OrderView, Queries
 from adapters.registering import Decision
 from adapters.service import Service
@@ -121,7 +122,7 @@ def _page(
     order = now
     known = history
     if as_of is not None:
-        then = service.queries.order_as_of(history.store, history.order_id, as_of)
+        then = service.past.order(history.store, history.order_id, Clocks(as_of))
         events = [event for event in history.events if event.recorded_at <= as_of]
         effects = [effect for effect in history.effects if effect.created_at <= as_of]
         known = history.model_copy(update={"events": events, "effects": effects})

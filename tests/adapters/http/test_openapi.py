@@ -86,5 +86,5 @@ def test_every_operation_and_parameter_has_a_name_of_its_own(document: Any) -> N
     assert len(names) == len(set(names))
     parameters = document["paths"]["/payments"]["get"]["parameters"]
     assert [p["name"] for p in parameters] == (
-        "from to status provider order_id store after limit format".split()
+        "from to status provider order_id store as_of occurred_before after limit format".split()
     )
