@@ -107,6 +107,13 @@ def serve(
         int,
         typer.Option(metavar="N", min=1, max=64, help="Web processes; several want PostgreSQL."),
     ] = 1,
+    keeper: Annotated[
+        bool,
+        typer.Option(
+            "--keeper/--no-keeper",
+            help="Without it `order-ledger keep` has to run: it keeps the read models.",
+        ),
+    ] = True,
 ) -> None:
     """Take in webhooks and answer queries until stopped.
 
@@ -115,7 +122,20 @@ def serve(
     """
     from adapters.cli.serve import serve as run
 
-    run(host, port, workers)
+    run(host, port, workers, keeper)
+
+
+@app.command("keep", epilog=ending("keep"))
+def keep() -> None:
+    """Keep the read models, seal, and carry out effects.
+
+    It runs until it is stopped. `serve` starts such a process of its own, unless told not to: this
+    is for where the two run in containers or on machines of their own. Of several one works, and
+    another takes over.
+    """
+    from adapters.cli.serve import keep as run
+
+    run()
 
 
 app.command("demo", epilog=ending("demo"))(demo)

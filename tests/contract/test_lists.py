@@ -12,7 +12,6 @@ import pytest
 
 from adapters.order_search import OrderFilter, cursor_of, read_cursor, select_orders
 from adapters.payment_search import PaymentFilter, select_payments
-from adapters.service import PROJECTIONS
 from adapters.storage import order_deliveries
 from adapters.storage.log import LogEntry
 from adapters.storage.opening import Storage, open_storage
@@ -22,6 +21,7 @@ from domain.log import Position
 from domain.money import exact_amount
 from domain.payment import Outcome
 from projections.audit_history import HISTORY, HistoryRow
+from projections.known import PROJECTIONS
 from projections.model import Row
 from projections.order_status import ORDERS, REFERENCES, OrderRow, ReferenceRow
 from projections.runner import Changes
