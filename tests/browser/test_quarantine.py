@@ -8,7 +8,7 @@ from tests.browser.conftest import Visitor
 
 def open_first_of(page: Page, provider: str) -> None:
     """Open the newest delivery of a provider that is set aside."""
-    page.get_by_role("link", name="Quarantine").click()
+    page.get_by_role("link", name="Quarantine", exact=True).click()
     page.get_by_label("Provider").select_option(provider)
     page.get_by_role("button", name="Search").click()
     row = page.get_by_role("row").filter(has_text=provider).first
@@ -30,7 +30,7 @@ def test_a_delivery_is_read_taken_in_again_and_becomes_an_order(visitor: Visitor
     expect(page.get_by_role("button", name="Take in again")).to_have_count(0)
 
     page = visitor(shop.AUDITOR)
-    page.get_by_role("link", name="Operators").click()
+    page.get_by_role("link", name="Operators", exact=True).click()
     log = page.get_by_role("table")
     expect(log.get_by_role("row").nth(1)).to_contain_text("quarantine replay")
     expect(log.get_by_role("row").nth(2)).to_contain_text("deliveries read body")
