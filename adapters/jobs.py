@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from adapters import collector
 from adapters.access.roles import Caller
 from adapters.evidence.verifying import verify
+from adapters.folding import be_nice
 from adapters.logs import configure_logs, discreetly
 from adapters.read_models import FAILURES, SAMPLES, ReadModel, explained, projection_of
-from adapters.rebuilding import be_nice
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage.jobs import LEASE, Jobs

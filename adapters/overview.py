@@ -12,8 +12,9 @@ from adapters.effect_views import TargetView, target_views
 from adapters.evidence.views import TailView, tail_view
 from adapters.order_search import OrderFilter
 from adapters.provider_views import ProviderDirectory, ProviderView
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.storage.rates import Minute, Rates
+from projections.known import PROJECTIONS
 from projections.order_status import ORDERS
 
 MINUTES = 60

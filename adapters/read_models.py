@@ -8,11 +8,13 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from adapters.access.roles import Caller
+from adapters.folding import Poisoned
 from adapters.parity import Parity
-from adapters.rebuilding import Poisoned, Rebuild, Tell, WorkerLost
-from adapters.service import PROJECTIONS, Service
+from adapters.rebuilding import Rebuild, Tell, WorkerLost
+from adapters.service import Service
 from adapters.storage.access import Operation
 from adapters.storage.rebuilds import Rebuilds, Refused
+from projections.known import PROJECTIONS
 from projections.model import Generation, Projection, State
 from projections.runner import CheckpointMoved, Poison
 
@@ -148,8 +150,9 @@ class ReadModel:
         return None
 
     def switch(self) -> Generation:
-        """Make the generation live that was built; the one that was is kept."""
-        built = self.work.built
+        """Make the generation live that was built, else the one that a rollback took back; the one
+        that was is kept."""
+        built = self.work.built or self.work.undone
         if built is None:
             raise Refused(f"nothing of {self._name} waits for a switch: a rebuild makes it")
         self.work.switch(built)

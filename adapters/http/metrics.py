@@ -22,18 +22,19 @@ from adapters.effect_views import target_views
 from adapters.evidence.sealer import unsealed
 from adapters.http.access import Door
 from adapters.queries import PAGE_SIZE_MAX
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.storage.log import StorageUnavailable, utc_now
 from adapters.tallies import Tallies
 from adapters.tally import ACK_SECONDS, BATCH_DELIVERIES
 from domain.log import Position
+from projections.known import PROJECTIONS
 
 QUARANTINE_COUNTED_MAX = 1000
 
 
 def metrics_router(service: Service, tallies: Tallies, door: Door) -> APIRouter:
     """The route, for auditors of every store."""
-    router = APIRouter(tags=["health"], responses={401: {}, 403: {}})
+    router = APIRouter(tags=["health"], responses={401: {}, 403: {}, 422: {}})
     registry = CollectorRegistry()
     registry.register(_Processes(tallies))
     registry.register(_Ledger(service))

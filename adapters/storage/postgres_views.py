@@ -97,8 +97,10 @@ class PostgresViews(Views):
         c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
 
     def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes."""
+        """Let a statement of this transaction take as long as it takes, on one processor: the
+        others answer webhooks, and two large tables are joined in the order of their keys then."""
         c.execute("SET LOCAL statement_timeout = 0")
+        c.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: a connection of its own holds a lock,

@@ -21,8 +21,8 @@ import psycopg
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import open_storage
+from projections.known import PROJECTIONS
 from projections.runner import Runner
 from tests import postgres
 from tests.bench.append import BenchLedger
@@ -70,7 +70,7 @@ class _Filled:
     def fill(self, ledger: BenchLedger, events: int) -> None:
         ledger.fill(events)
         storage = open_storage(self.url, PROJECTIONS)
-        Runner(EventSource(storage.events), storage.views, PROJECTIONS).catch_up()
+        Runner(EventSource(storage.evidence.raw_rows), storage.views, PROJECTIONS).catch_up()
         storage.close()
 
     def run(self, *arguments: str) -> tuple[float, Usage]:

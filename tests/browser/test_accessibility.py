@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser import shop
 from tests.browser.conftest import Visitor
 from tests.browser.shop import HERO, UNDERPAID, Shop
 
@@ -21,6 +22,9 @@ PAGES = (
     f"/order?id={HERO}",
     f"/order?id={UNDERPAID}",
     "/payments",
+    f"/order?id={shop.HERO}",
+    f"/order?id={shop.UNDERPAID}",
+    f"/order?id={shop.CONFLICTING}&as_of=2020-01-01T00:00",
     "/deliveries",
     "/deliveries/1?body=true",
     "/refusals",

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import shop
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import WAIT_MS, Visitor
 
 
 @pytest.mark.parametrize("has_script", [True, False], ids=["script", "no-script"])
@@ -32,6 +32,23 @@ def test_an_order_is_found_by_its_reference_and_its_timeline_is_read(
     assert -1 not in places, happened
     assert places == sorted(places), "in the order in which it happened"
     assert "sent" in happened, "and what followed from it"
+
+
+def test_who_goes_back_sees_what_was_known_then(visitor: Visitor) -> None:
+    page = visitor(shop.AUDITOR, timezone_id="Africa/Nairobi")
+    page.goto(f"/console/order?id={shop.HERO}")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("DELIVERED")
+    for _ in range(20):
+        if "AWAITING PAYMENT" in heading.inner_text():
+            break
+        page.get_by_role("link", name="One step back").click()
+    expect(page.get_by_text("As it was known at")).to_be_visible()
+    last = page.locator("li.step").last
+    expect(last).to_contain_text("sevi says PENDING")
+    expect(last.locator("time").first).to_contain_text("GMT+3")
+    page.get_by_role("link", name="One step on").click()
+    expect(heading).to_contain_text("DELIVERED")
 
 
 def test_the_proof_of_an_order_is_taken_home(visitor: Visitor, tmp_path: Path) -> None:
@@ -69,3 +86,11 @@ def test_effects_that_failed_for_good_are_tried_again(visitor: Visitor) -> None:
     page.get_by_label("Reason").locator("visible=true").fill("the shop knows it now")
     page.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("status")).to_have_text("It will be tried again.")
+
+
+def test_the_overview_stays_fresh_by_itself(visitor: Visitor) -> None:
+    page = visitor(shop.AUDITOR)
+    told = page.locator("[data-live] time").last
+    before = told.get_attribute("datetime")
+    assert before is not None
+    expect(told).not_to_have_attribute("datetime", before, timeout=WAIT_MS)

@@ -142,6 +142,11 @@ class Console:
             raise HTTPException(403, "this token is limited to one store")
         return visit
 
+    def providers(self, visit: Visit) -> list[str]:
+        """The configured providers that somebody may ask for."""
+        tables = self.service.settings.providers.items()
+        return sorted(n for n, table in tables if visit.caller.store in (None, table.store))
+
     @staticmethod
     def _with_role(visit: Visit, role: Role) -> Visit:
         if not visit.may(role):

@@ -72,7 +72,7 @@ def delivery_router(console: Console, pages: Pages) -> APIRouter:
             422 if problem else 200,
             page=delivery_page(rows, PAGE_SIZE),
             outcomes=[each.value for each in Outcome],
-            providers=_providers(console, visit),
+            providers=console.providers(visit),
             fields=visit.request.query_params,
             problem=problem,
         )
@@ -112,7 +112,7 @@ def quarantine_router(console: Console, pages: Pages) -> APIRouter:
             "quarantine.html",
             422 if problem else 200,
             page=page,
-            providers=_providers(console, visit),
+            providers=console.providers(visit),
             fields=visit.request.query_params,
             problem=problem,
         )
@@ -173,9 +173,3 @@ def _in_words(done: Settled) -> str:
     if done.order_id is not None:
         told += f"; order {done.order_id} is {done.order_status}"
     return f"{told}. {done.reason}" if done.reason else f"{told}."
-
-
-def _providers(console: Console, visit: Visit) -> list[str]:
-    """The configured providers that somebody may ask for."""
-    tables = console.service.settings.providers.items()
-    return sorted(n for n, table in tables if visit.caller.store in (None, table.store))

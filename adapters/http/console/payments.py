@@ -76,7 +76,7 @@ def payments_router(console: Console, pages: Pages) -> APIRouter:
             problem=problem,
             fields=request.query_params,
             statuses=list(PaymentStatus),
-            providers=sorted(console.service.settings.providers),
+            providers=console.providers(visit),
             kinds=KINDS,
             csv=changed(request, "/payments.csv", after=None),
         )

@@ -18,8 +18,8 @@ from adapters.read_models import (
     generation_views,
     projection_of,
 )
-from adapters.service import PROJECTIONS
 from adapters.storage.rebuilds import Refused
+from projections.known import PROJECTIONS
 from projections.model import State
 
 ABOUT = {

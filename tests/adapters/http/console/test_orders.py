@@ -207,6 +207,8 @@ def test_who_has_a_store_sees_that_store_only(
     with Browser(shop) as browser:
         browser.sign_in(Holder(shop, "kampala", Role.AUDITOR, store="uganda").token)
         assert listed(browser.open("/console/orders")) == ["kampala-1"]
+        assert 'value="sevi-uganda"' in browser.page.text
+        assert 'value="second"' not in browser.page.text
         assert listed(browser.open("/console/orders?store=default")) == []
         assert [r["order_id"] for r in rows(browser.get("/console/orders.csv").text)] == [
             "kampala-1"
