@@ -45,13 +45,14 @@ def rebuild_of(projection: str) -> str:
 
 
 class JobRunner:
-    """Starts jobs, one at a time. Its methods block."""
+    """Starts jobs, and sees them end. Its methods block."""
 
     def __init__(self, service: Service) -> None:
         self.jobs = Jobs(service.views)
         self._settings = service.settings
         self._lock = Lock()
         self._process: SpawnProcess | None = None
+        self._watcher: Thread | None = None
 
     def start(self, name: str, caller: Caller) -> None:
         """Start a job. Raises `Refused` where one is running, `StorageUnavailable`."""
@@ -62,7 +63,8 @@ class JobRunner:
         with self._lock:
             process.start()
             self._process = process
-        Thread(target=self._see_it_end, args=(process, name), daemon=True).start()
+            self._watcher = Thread(target=self._see_it_end, args=(process, name), daemon=True)
+            self._watcher.start()
 
     def stop(self) -> None:
         """End what is running: every step of it is a transaction."""
@@ -70,7 +72,8 @@ class JobRunner:
             process = self._process
             if process is not None and process.is_alive():
                 process.terminate()
-                process.join(STOP_SECONDS)
+            if self._watcher is not None:
+                self._watcher.join(STOP_SECONDS)
 
     def _see_it_end(self, process: "SpawnProcess", name: str) -> None:
         """Say of a job whose process ended without a word that it did."""
@@ -78,7 +81,7 @@ class JobRunner:
         with suppress(StorageUnavailable):
             job = self.jobs.get(name)
             if process.exitcode and job is not None and job.ended_at is None:
-                told = f"its process was ended ({process.exitcode}); started again, it goes on"
+                told = f"its process was ended ({process.exitcode}): start it again"
                 self.jobs.end(name, told, is_done=False)
 
 

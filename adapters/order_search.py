@@ -166,7 +166,15 @@ def _spelled(amount: Decimal) -> list[str]:
 
 def cursor_of(wanted: OrderFilter, row: OrderRow, param: Callable[[Any], Any]) -> str:
     """The cursor after a row of a list."""
-    values = [param(getattr(row, column)) for column in wanted.columns]
+    return _cursor([param(getattr(row, column)) for column in wanted.columns])
+
+
+def cursor_by_id(store: str, order_id: str) -> str:
+    """The cursor after an order, in lists that go by store and id."""
+    return _cursor([store, order_id])
+
+
+def _cursor(values: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 

@@ -5,7 +5,7 @@ long the log is.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,12 +15,15 @@ from adapters.storage.views import Reader
 from domain.log import Position
 from projections.audit_history import HISTORY, HistoryRow
 
+MOMENT = timedelta(microseconds=1)
 AT_ONCE_MAX = 5000  # events that can share a time of recording: those of one batch
 
 
 class PaymentFilter(BaseModel):
     """Which payment news is wanted; what is None asks for nothing. `since` and `until` bound
-    `recorded_at`, `until` excluded. With `newest` the newest comes first."""
+    `recorded_at`, `until` excluded, and so does `as_of`, itself included. `occurred_before` bounds
+    when it happened, as its provider says; news that does not say had happened when it came in.
+    With `newest` the newest comes first."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -28,6 +31,8 @@ class PaymentFilter(BaseModel):
     provider: str | None = None
     order_id: str | None = None
     store: str | None = None
+    as_of: datetime | None = None
+    occurred_before: datetime | None = None
     newest: bool = False
 
 
@@ -60,6 +65,7 @@ def _conditions(
         ('t."payment_status" = ?', wanted.status),
         ('t."provider" = ?', wanted.provider),
         ('t."order_id" = ?', wanted.order_id),
+        ('coalesce(t."occurred_at", t."received_at") < ?', _kept(wanted.occurred_before, param)),
     ):
         if value is not None:
             found.append((condition, [value]))
@@ -69,10 +75,22 @@ def _conditions(
         found.append((f't."store" IN ({marks})' if stores else "1 = 0", [*stores]))
     elif wanted.store is not None:  # by no index, whose rows would have to be sorted
         found.append(("coalesce(t.\"store\", '') = ?", [wanted.store]))
-    for time, compared in ((wanted.since, ">="), (wanted.until, "<")):
+    for time, compared in ((wanted.since, ">="), (wanted.until, "<"), (_behind(wanted.as_of), "<")):
         if time is not None:
             found.append(_from(reader, param(time), compared))
     return found
+
+
+def _kept(time: datetime | None, param: Callable[[Any], Any]) -> Any:
+    return None if time is None else param(time)
+
+
+def _behind(time: datetime | None) -> datetime | None:
+    """The instant behind an instant, as far as times are told apart."""
+    try:
+        return None if time is None else time + MOMENT
+    except OverflowError:  # behind the end of time there is nothing
+        return None
 
 
 def _from(reader: Reader, time: Any, compared: str) -> tuple[str, list[Any]]:

@@ -11,7 +11,7 @@ from adapters.order_search import BadCursor, OrderFilter, cursor_of, read_cursor
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
-from domain.log import Position, Recorded, stream_of
+from domain.log import Position, Recorded
 from domain.money import amount_text
 from domain.order import OrderEvent
 from domain.payment import Origin
@@ -154,17 +154,12 @@ class Queries:
         Raises `AmbiguousReference` where several orders share the reference.
         """
         row = self._views.read(lambda reader: _find(reader, store, name))
-        return _order_view(row) if row else None
-
-    def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
-        """An order as the ledger knew it at an instant of recording."""
-        history = self._ledger.history(stream_of(store, order_id))
-        return order_after([recorded for recorded in history if recorded.recorded_at <= as_of])
+        return order_view(row) if row else None
 
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        rows = self._order_rows(wanted, after, limit + 1)
-        items = [_order_view(row) for row in rows[:limit]]
+        rows = self.order_rows(wanted, after, limit + 1)
+        items = [order_view(row) for row in rows[:limit]]
         more = len(rows) > limit
         last = cursor_of(wanted, rows[limit - 1], self._views.param) if more else None
         return OrderPage(items=items, next=last)
@@ -173,14 +168,15 @@ class Queries:
         """All the orders there are, page by page, so that memory stays flat."""
         after = None
         while True:
-            rows = self._order_rows(wanted, after, STREAM_PAGE_SIZE)
+            rows = self.order_rows(wanted, after, STREAM_PAGE_SIZE)
             for row in rows:
-                yield _order_view(row)
+                yield order_view(row)
             if len(rows) < STREAM_PAGE_SIZE:
                 return
             after = cursor_of(wanted, rows[-1], self._views.param)
 
-    def _order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+    def order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+        """The rows behind a page of orders. Raises `BadCursor`."""
         place = None if after is None else read_cursor(wanted, after)
         param = self._views.param
         return self._views.read(lambda reader: select_orders(reader, wanted, place, limit, param))
@@ -197,14 +193,14 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        events = [_event_view(row) for row in rows]
+        events = self.events(rows)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
-        rows = self._payment_rows(wanted, _read_position(after), limit + 1)
-        items = [_event_view(row) for row in rows[:limit]]
+        rows = self._payment_rows(wanted, read_position(after), limit + 1)
+        items = self.events(rows[:limit])
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -212,17 +208,20 @@ class Queries:
         self, wanted: PaymentFilter, after: str | None, limit: int | None
     ) -> Iterator[EventView]:
         """All the payment news there is, page by page, so that memory stays flat."""
-        position = _read_position(after)
+        position = read_position(after)
         left = limit
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
-            for row in rows:
-                yield _event_view(row)
+            yield from self.events(rows)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
+
+    def events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
+        """Events as people and programs see them."""
+        return [_event_view(row) for row in rows]
 
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
@@ -244,15 +243,22 @@ def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
 
 def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
     """An order as its first events tell it, folded from them."""
+    row = row_after(history)
+    return order_view(row) if row is not None else None
+
+
+def row_after(history: Iterable[Recorded[OrderEvent]]) -> OrderRow | None:
+    """The same, as the read model has it."""
     rows: dict[Place, Row] = {}
     for recorded in history:
         for table, row in ORDER_STATUS.fold(rows, recorded):
             rows[table, table.key_of(row)] = row
     found = [row for (table, _), row in rows.items() if table is ORDERS]
-    return _order_view(found[0]) if found and isinstance(found[0], OrderRow) else None
+    return found[0] if found and isinstance(found[0], OrderRow) else None
 
 
-def _order_view(row: OrderRow) -> OrderView:
+def order_view(row: OrderRow) -> OrderView:
+    """An order as people and programs see it."""
     return OrderView(
         order_id=row.order_id,
         store=row.store,
@@ -280,7 +286,8 @@ def _event_view(row: HistoryRow) -> EventView:
     return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
 
 
-def _read_position(text: str | None) -> Position | None:
+def read_position(text: str | None) -> Position | None:
+    """The position that a cursor is. Raises `BadCursor`."""
     try:
         return None if text is None else Position.parse(text)
     except ValueError as error:

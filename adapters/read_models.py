@@ -13,7 +13,7 @@ from adapters.parity import Parity
 from adapters.rebuilding import Rebuild, Tell, WorkerLost
 from adapters.service import Service
 from adapters.storage.access import Operation
-from adapters.storage.rebuilds import Refused
+from adapters.storage.rebuilds import Rebuilds, Refused
 from projections.known import PROJECTIONS
 from projections.model import Generation, Projection, State
 from projections.runner import CheckpointMoved, Poison
@@ -25,9 +25,10 @@ FAILURES = (Poisoned, WorkerLost, Refused, CheckpointMoved)
 class GenerationView(BaseModel):
     """A generation of a read model. Times are UTC.
 
-    `lag` counts the events of the log that it has not taken in; `followed` says whether it takes in
-    what comes; `rebuild_due` says why the live one should be made anew. `parked_at` is the event
-    that it cannot fold and stands before.
+    `lag` counts the events of the log that it has not taken in; `folded` is the index up to which
+    one that is being built is folded, its slices taken together; `followed` says whether it takes
+    in what comes; `rebuild_due` says why the live one should be made anew. `parked_at` is the
+    event that it cannot fold and stands before.
     """
 
     projection: str
@@ -39,6 +40,7 @@ class GenerationView(BaseModel):
     changed_at: str | None
     position: str | None
     lag: int
+    folded: int | None
     bytes: int | None
     created_at: datetime
     switched_at: datetime | None
@@ -77,6 +79,7 @@ def _view(
     poison = poisons.get((each.projection, each.number))
     is_live = each.state is State.LIVE
     is_kept_up = mine is not None and each.is_followed_by(mine)
+    parts = Rebuilds(service.views).parts(each) if each.state is State.BUILDING else []
     return GenerationView(
         projection=each.projection,
         generation=each.number,
@@ -87,6 +90,7 @@ def _view(
         changed_at=str(each.changed_at) if each.changed_at else None,
         position=str(each.position) if each.position else None,
         lag=head - (each.position.index if each.position else 0),
+        folded=sum(part.idx for part in parts) // len(parts) if parts else None,
         bytes=service.views.bytes_of(each),
         created_at=each.created_at,
         switched_at=each.switched_at,
@@ -146,8 +150,9 @@ class ReadModel:
         return None
 
     def switch(self) -> Generation:
-        """Make the generation live that was built; the one that was is kept."""
-        built = self.work.built
+        """Make the generation live that was built, else the one that a rollback took back; the one
+        that was is kept."""
+        built = self.work.built or self.work.undone
         if built is None:
             raise Refused(f"nothing of {self._name} waits for a switch: a rebuild makes it")
         self.work.switch(built)

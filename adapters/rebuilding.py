@@ -205,17 +205,30 @@ class Rebuild:
         """Return to the generation that was live before, and say whether it has caught up: where
         this release does not have its fold, its rows are as they were when it was live.
 
-        Raises `Refused` where none is kept.
+        Raises `Refused` where none is kept that is earlier than the live one.
         """
-        kept = self._only(State.KEPT)
-        if not kept:
-            raise Refused(f"no earlier generation of {self.projection.name} is kept")
-        former = max(kept, key=lambda g: g.switched_at or g.created_at)
+        former = self._kept(lambda number, live: number < live)
+        if former is None:
+            ahead = self.undone
+            forward = f"; projections switch returns to generation {ahead.number}" if ahead else ""
+            raise Refused(f"no earlier generation of {self.projection.name} is kept{forward}")
         if former.is_followed_by(self.projection):
             self.switch(former)
             return former, True
         self.steps.switch(self.projection.name, former.number, may_lag=True)
         return former, False
+
+    @property
+    def undone(self) -> Generation | None:
+        """The generation that a rollback took back."""
+        return self._kept(lambda number, live: number > live)
+
+    def _kept(self, is_meant: Callable[[int, int], bool]) -> Generation | None:
+        """Of the generations that are kept the one that was live last, by its number and that of
+        the live one."""
+        live = self.live.number
+        kept = [g for g in self._only(State.KEPT) if is_meant(g.number, live)]
+        return max(kept, key=lambda g: g.switched_at or g.created_at, default=None)
 
     def _until_it_holds(self, generation: Generation, step: Callable[[], None]) -> None:
         for _ in range(STEP_TRIES):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.dispatch import Dispatch, Pace, Worker
@@ -14,6 +15,7 @@ from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
+from adapters.past import Past
 from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
@@ -27,6 +29,9 @@ from adapters.traffic import TrafficWatch
 from adapters.watching import Watch
 from projections.known import PROJECTIONS
 from projections.runner import Runner
+
+if TYPE_CHECKING:
+    from adapters.traced import Tracing
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Service:
         self.storage = open_storage(settings.database_url, PROJECTIONS)
         self.ledger = OrderLedger(self.storage.log, settings.require_registered_orders)
         self.views = self.storage.views
-        self.source = EventSource(self.storage.events)
+        self.source = EventSource(self.storage.evidence.raw_rows)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
         self.refusals = Refusals(self.storage.access)
@@ -54,15 +59,19 @@ class Service:
         self.effects = EffectStore(self.storage.effects, self.operators)
         self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
         self.queries = Queries(self.ledger, self.views, self.effects)
+        self.past = Past(self.storage.events, self.queries)
         self.evidence = self.storage.evidence
         self.signer = Signer(
             self.evidence,
             settings.seal_keys_path(self.evidence.ledger_id()),
             settings.ledger_name,
         )
-        self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
+        self.sealer = Sealer(
+            self.evidence, self.signer, settings.seal_seconds, recent=self.source.recent
+        )
         self.bundler = Bundler(self.evidence, self.signer, self.sealer)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.tracing: Tracing | None = None
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
@@ -96,6 +105,8 @@ class Service:
 
     def close(self) -> None:
         """Close the storage."""
+        if self.tracing is not None:
+            self.tracing.close()
         self.ledger.close()
         self.storage.close()
 

@@ -14,10 +14,12 @@ from domain.log import Position, Recorded
 from domain.order import OrderEvent
 from projections.model import AnyTable, Key, Place, Projection, Row
 
-BATCH_SIZE_MAX = 1000
+BATCH_SIZE_MAX = 2000
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
 BUSY_EVENTS = 20  # in one go: more will come
-GATHER_SECONDS = 0.05
+# How long more may come then, the longer the more come: in a larger batch each costs much less.
+GATHER_SECONDS, GATHER_SECONDS_MAX = 0.05, 0.2
+GATHER_SECONDS_EACH = 0.0002
 CACHED_ROWS_MAX = 20_000  # of one projection; about 1 KB each
 RETRY_SECONDS_MAX = 30.0
 
@@ -228,14 +230,15 @@ class Runner:
         while not stop.is_set():
             self.wake.clear()
             try:
-                busy = self._follow(self._lead(), stop) >= BUSY_EVENTS
+                events = self._follow(self._lead(), stop)
                 if idle is not None:
                     idle()
             except Exception as error:
                 log.error("projections wait, the database cannot be used: %s", error)
-                busy = True
-            if busy:  # a larger batch next time costs much less an event
-                stop.wait(GATHER_SECONDS)
+                events = BUSY_EVENTS
+            if events >= BUSY_EVENTS:
+                gathering = max(GATHER_SECONDS, events * GATHER_SECONDS_EACH)
+                stop.wait(min(gathering, GATHER_SECONDS_MAX))
             self.wake.wait(POLL_SECONDS)
 
     def catch_up(self) -> int:

@@ -185,7 +185,7 @@ def rebuild(
 def switch(projection: Name) -> None:
     """Make the generation live that was built.
 
-    The one that was live is kept for a rollback.
+    Where none waits, the one that a rollback took back. The one that was live is kept.
     """
     with _service() as service:
         built = _model(service, projection).switch()
@@ -196,7 +196,8 @@ def switch(projection: Name) -> None:
 def rollback(projection: Name) -> None:
     """Return to the generation that was live before.
 
-    Where this release has its fold, it catches up first; else it serves its rows as they were.
+    Where this release has its fold, it catches up first; else it serves its rows as they were. A
+    second one goes further back; `switch` goes forward again.
     """
     with _service() as service:
         former, is_current = _model(service, projection).roll_back()

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import Receive, Scope, Send
 
 from adapters import collector
@@ -49,6 +50,7 @@ from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
 from adapters.tallies import FOLDER_VARIABLE, Tallies
 from adapters.tally import Tally
+from adapters.tracing import NO_TELEMETRY, trace_where_wanted
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
@@ -59,6 +61,7 @@ class LedgerApp(FastAPI):
     would cost more than everything else that it needs."""
 
     webhook_endpoint: WebhookEndpoint
+    is_traced = False  # then deliveries go the long way, where their spans are made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -69,7 +72,8 @@ class LedgerApp(FastAPI):
             problem = problem_response(404, "nothing has such a name")
             await problem(scope, receive, with_security_headers(send))
         elif scope["path"].startswith(WEBHOOKS) and scope["method"] == "POST":
-            await self.webhook_endpoint(scope, receive, send)
+            take = super().__call__ if self.is_traced else self.webhook_endpoint
+            await take(scope, receive, send)
         else:
             await super().__call__(scope, bounded(scope, receive), with_security_headers(send))
 
@@ -85,7 +89,9 @@ def worker_app() -> FastAPI:
     configure_logs()
     Thread(target=_stop_with_parent, daemon=True).start()
     folder = Path(os.environ[FOLDER_VARIABLE])
-    return create_app(Service(load_settings()), KeptElsewhere(), folder)
+    service = Service(load_settings())
+    trace_where_wanted(service)
+    return create_app(service, KeptElsewhere(), folder)
 
 
 def _stop_with_parent() -> None:
@@ -104,7 +110,8 @@ def create_app(
     folder is where they tell each other what they count."""
     keeper = keeper or ThreadKeeper(service)
     tally = Tally()
-    queue = GroupCommit(service.ledger.execute, tally=tally)
+    tracing = service.tracing
+    queue = (tracing.queue if tracing else GroupCommit)(service.ledger.execute, tally=tally)
     tallies = Tallies(tally, lambda: queue.depth, tallies_folder)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
@@ -126,7 +133,7 @@ def create_app(
             await asyncio.to_thread(keeper.stop)
             await asyncio.to_thread(service.close)
 
-    app = _bare_app(lifespan)
+    app = _bare_app(lifespan, tracing.telemetry if tracing else NO_TELEMETRY)
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
     door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
@@ -152,7 +159,7 @@ def _add_routes(app: FastAPI, console: Console) -> None:
     service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
-    app.include_router(query_router(service.queries, door))
+    app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(console.directory, door))
     app.include_router(operator_router(service.operators, door))
@@ -162,8 +169,8 @@ def _add_routes(app: FastAPI, console: Console) -> None:
     app.include_router(health_router(service, console.keeper, door))
 
 
-def _bare_app(lifespan: Any) -> LedgerApp:
-    return LedgerApp(
+def _bare_app(lifespan: Any, telemetry: TelemetryConfig) -> LedgerApp:
+    app = LedgerApp(
         title="order-ledger",
         version=version("order-ledger"),
         description=DESCRIPTION,
@@ -171,4 +178,7 @@ def _bare_app(lifespan: Any) -> LedgerApp:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat whatever host the request named
         lifespan=lifespan,
+        telemetry=telemetry,
     )
+    app.is_traced = telemetry["tracing"]
+    return app

@@ -36,15 +36,7 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
 
         `since` is the size of an earlier checkpoint, which the log is then proven to continue.
         """
-        of = store_of_order(caller, store)
-        found = await find_order(service.queries, of, order_id)
-        try:
-            bundle = await run_in_threadpool(_bundle, service, of, found, since)
-        except NoBundle as error:
-            raise HTTPException(409, str(error)) from None
-        if bundle is None:
-            raise HTTPException(404, NO_ORDER)
-        return bundle
+        return await bundle_of(service, store_of_order(caller, store), order_id, since)
 
     @router.get("/checkpoints")
     async def list_checkpoints(
@@ -71,6 +63,20 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
         return await run_in_threadpool(key_list, service.evidence, service.signer, now)
 
     return router
+
+
+async def bundle_of(
+    service: Service, store: str, order_id: str, since: int | None = None
+) -> Bundle:
+    """The bundle of an order, by its id or reference; else 404 or 409."""
+    found = await find_order(service.queries, store, order_id)
+    try:
+        bundle = await run_in_threadpool(_bundle, service, store, found, since)
+    except NoBundle as error:
+        raise HTTPException(409, str(error)) from None
+    if bundle is None:
+        raise HTTPException(404, NO_ORDER)
+    return bundle
 
 
 def _bundle(service: Service, store: str, order_id: str, since: int | None) -> Bundle | None:

@@ -34,7 +34,7 @@ QUARANTINE_COUNTED_MAX = 1000
 
 def metrics_router(service: Service, tallies: Tallies, door: Door) -> APIRouter:
     """The route, for auditors of every store."""
-    router = APIRouter(tags=["health"], responses={401: {}, 403: {}})
+    router = APIRouter(tags=["health"], responses={401: {}, 403: {}, 422: {}})
     registry = CollectorRegistry()
     registry.register(_Processes(tallies))
     registry.register(_Ledger(service))

@@ -72,7 +72,7 @@ class _Filled:
     def fill(self, ledger: BenchLedger, events: int) -> None:
         ledger.fill(events)
         storage = open_storage(self.url, PROJECTIONS)
-        Runner(EventSource(storage.events), storage.views, PROJECTIONS).catch_up()
+        Runner(EventSource(storage.evidence.raw_rows), storage.views, PROJECTIONS).catch_up()
         storage.close()
 
     def run(self, *arguments: str) -> tuple[float, Usage]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def past(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop to look at: no test changes anything in it that another looks for."""
-    yield from shop.opened(tmp_path_factory.mktemp("shop"))
+    with shop.opened(tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -78,12 +78,3 @@ def sign_in(page: Page, token: str) -> None:
     page.get_by_label("API token").fill(token)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()
-
-
-@pytest.fixture
-def own_shop(browser: Browser, tmp_path: Path) -> Iterator[Shop]:
-    """A shop of the test's own, to do something in; its server is not started yet."""
-    made = Shop(tmp_path)
-    made.tell_its_past()
-    yield made
-    made.close()

@@ -7,6 +7,7 @@ import json
 import random
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,13 +24,17 @@ from adapters.settings import Settings, load_settings
 from adapters.storage.access import Operation, TokenRow
 from domain.registration import Placement
 from tests.adapters.providers import sevi_bodies
+from tests.releases import BUG, SMALL_STEPS, Changes, release
 from tests.servers import RunningServer
 from tests.web import Came, FakeServer, Reply
 
 PAST = timedelta(hours=3)
 ORDERS = 90
 ADDRESS = "78.47.73.35"
-HERO = "SO-10231"  # registered, paid in the end, told of more often than was needed
+HERO, HERO_REFERENCE = (
+    "SO-10231",
+    "SHOP-10231",
+)  # registered, paid in the end, told of more often than was needed
 UNDERPAID, CONFLICTING, REFUNDED = "SO-10240", "SO-10241", "SO-10242"
 REFUSED_BY_SHOP = "SO-10250"  # the shop's own system wants nothing to do with it
 UNREADABLE_TILL = ("T-501", "T-502")  # the till's first table named the wrong field
@@ -40,6 +45,14 @@ TOKENS = {
     "audit-2026": (AUDITOR, frozenset({Role.AUDITOR}), None),
     "night-shift": (OPERATOR, frozenset({Role.AUDITOR, Role.OPERATOR}), None),
     "uganda-desk": (UGANDA, frozenset({Role.AUDITOR, Role.OPERATOR}), "uganda"),
+}
+# Its rebuild takes as long as that of a larger ledger would, so that there is something to look at.
+MENDED: Changes = {
+    **SMALL_STEPS,
+    "adapters/jobs.py": (
+        'say("folding", done, of)',
+        'say("folding", done, of); sleep(0.15)',
+    ),
 }
 CONFIGURATION = """
 api_tokens = ["{admin}"]
@@ -197,7 +210,7 @@ class Past:
 
     def _hero(self) -> None:
         """An order with everything that an order without trouble can have."""
-        self._place(HERO, "902.10", "SHOP-5512")
+        self._place(HERO, "902.10", HERO_REFERENCE)
         self._wait(35)
         self._sevi(HERO, "PENDING", Decimal("902.1"))
         self._wait(94)
@@ -210,7 +223,7 @@ class Past:
 
     def _troubles(self) -> None:
         """Orders that a person has to look at."""
-        self._place(UNDERPAID, "4500.00", "SHOP-5540")
+        self._place(UNDERPAID, "4500.00", "SHOP-10240")
         self._sevi(UNDERPAID, "PAID", Decimal("450.00"))
         self._wait(20)
         self._stripe(CONFLICTING, "PAID", Decimal("1299.00"))
@@ -262,6 +275,7 @@ class Past:
             id=order_id,
             referenceNumber=f"ORD-{700_000 + number}",
             platformReference=f"SHOP-{number}",
+            platformId=None,
             paymentStatus=status,
             amount=amount,
             originalAmount=amount,
@@ -273,7 +287,7 @@ class Past:
 
     def _paid_by_mpesa(self, order_id: str, amount: str) -> bytes:
         order = {"id": order_id, "amount": Decimal(amount), "paymentStatus": "PAID"}
-        names = {"referenceNumber": "ORD-710231", "platformReference": "SHOP-10231"}
+        names = {"referenceNumber": "ORD-710231", "platformReference": HERO_REFERENCE}
         return sevi_bodies.linked_transaction(
             order | names,
             amount=Decimal(amount),
@@ -311,6 +325,22 @@ def _instant(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@contextmanager
+def with_a_mended_fold(folder: Path) -> Iterator[Shop]:
+    """A shop whose read models were folded with a bug, and whose release has mended it."""
+    shop = Shop(folder)
+    try:
+        shop.tell_its_past()
+        shop.start(PYTHONPATH=str(release(folder / "buggy", BUG)))
+        shop.server.until(lambda: is_settled(shop.server))
+        shop.server.stop()
+        shop.start(PYTHONPATH=str(release(folder / "mended", MENDED)))
+        yield shop
+    finally:
+        shop.close()
+
+
+@contextmanager
 def opened(folder: Path) -> Iterator[Shop]:
     """A shop whose server runs, its read models up to the end of its past."""
     shop = Shop(folder)

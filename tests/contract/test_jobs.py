@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from adapters.access.roles import Caller
+from adapters.folding import fold_part
 from adapters.intake import delivery_of
 from adapters.jobs import VERIFY, JobRunner, rebuild_of
 from adapters.providers import Request
-from adapters.read_models import ReadModel, projection_of
+from adapters.read_models import ReadModel, generation_views, projection_of
 from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.storage import jobs as job_store
@@ -157,6 +158,10 @@ def test_a_job_of_which_nobody_is_left_does_not_run(
 def test_a_generation_that_is_being_folded_is_not_dropped(service: Service, url: str) -> None:
     model = ReadModel(service, ALICE, projection_of(ORDER_STATUS))
     begun = model.work.steps.begin(model.work.projection, 1, 6)
+    assert [view.folded for view in generation_views(service, ORDER_STATUS)] == [None, 0]
+    (part,) = model.work.steps.parts(begun)
+    assert list(fold_part(service.storage, model.work.projection, begun, part, 4)) == [4]
+    assert [view.folded for view in generation_views(service, ORDER_STATUS)] == [None, 4]
     other = open_storage(url, ())
     assert other.views.leads(f"{ORDER_STATUS}-rebuild")
     with pytest.raises(Refused, match="is being folded"):

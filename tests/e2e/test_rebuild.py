@@ -184,7 +184,7 @@ def _check_against_all_events(url: str) -> None:
 
     storage = open_storage(url, PROJECTIONS)
     try:
-        events, poison = EventSource(storage.events).recorded(None, 1_000_000)
+        events, poison = EventSource(storage.evidence.raw_rows).recorded(None, 1_000_000)
         assert poison is None
         for projection in PROJECTIONS:
             assert storage.views.checkpoint(projection.name) == events[-1].position

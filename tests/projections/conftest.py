@@ -37,7 +37,9 @@ class Models:
         for projection in projections:
             if adopt:
                 self.storage.views.adopt(projection)
-        Runner(EventSource(self.storage.events), self.storage.views, projections).catch_up()
+        Runner(
+            EventSource(self.storage.evidence.raw_rows), self.storage.views, projections
+        ).catch_up()
 
     def another(self) -> Storage:
         """The same ledger, opened as another process would."""

@@ -13,16 +13,35 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from adapters.http.console.context import PATH, Console, SignInWanted
+from adapters.http.console.deliveries import delivery_router, quarantine_router
+from adapters.http.console.effects import effect_router
+from adapters.http.console.evidence import evidence_router
+from adapters.http.console.operators import operator_router, provider_router
+from adapters.http.console.order import order_router
 from adapters.http.console.orders import orders_router
 from adapters.http.console.overview import overview_router
 from adapters.http.console.payments import payments_router
+from adapters.http.console.projections import projection_router
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.signing import signing_router
 from adapters.http.console.static import static_router
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.storage.log import StorageUnavailable
 
-ROUTERS = (signing_router, overview_router, orders_router, payments_router)
+ROUTERS = (
+    signing_router,
+    overview_router,
+    orders_router,
+    order_router,
+    payments_router,
+    delivery_router,
+    quarantine_router,
+    effect_router,
+    projection_router,
+    evidence_router,
+    provider_router,
+    operator_router,
+)
 
 
 def mount_console(app: FastAPI, console: Console) -> None:

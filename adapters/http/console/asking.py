@@ -8,26 +8,37 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from starlette.exceptions import HTTPException
 
 from adapters.http.api import plain
+from adapters.http.operators import ID_MAX
 
 PAGE_SIZE = 50
 Asked = TypeVar("Asked", bound=BaseModel)
 
 Name = Annotated[str, Field(max_length=255), AfterValidator(plain)]
 After = Annotated[str, Field(max_length=8192)]
+Row = Annotated[int, Field(ge=1, le=ID_MAX)]  # the number of a row, where a page ended
 
 
 def _instant(value: object) -> object:
-    """A time as a browser's field or a person writes it; without a zone it is UTC."""
+    """A time as a browser's field or a person writes it; without a zone it is UTC, and without a
+    fraction it is the whole second."""
     if isinstance(value, str):
         try:
             told = datetime.fromisoformat(value.strip().replace(" UTC", "+00:00"))
         except ValueError:
             raise ValueError("a time is wanted, such as 2026-01-05 07:30, in UTC") from None
+        if "." not in value:
+            told = told.replace(microsecond=999_999)
         return told if told.tzinfo else told.replace(tzinfo=UTC)
     return value
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+class RowsAsked(BaseModel):
+    """What a list asks that has no form: where the page before ended."""
+
+    after: Row | None = None
 
 
 def midnight(day: date) -> datetime:

@@ -98,10 +98,7 @@ class Console:
         """The same for what is no single store's: a token of one store is 403."""
 
         async def visit(request: Request) -> Visit:
-            found = self._with_role(await self.visit(request), role)
-            if found.caller.store is not None:
-                raise HTTPException(403, "this token is limited to one store")
-            return found
+            return self._of_every_store(self._with_role(await self.visit(request), role))
 
         return Depends(visit)
 
@@ -110,6 +107,16 @@ class Console:
 
         async def submission(request: Request) -> Submission:
             found = self._with_role(await self.visit(request), role)
+            fields = await form_of(request, found.session)
+            return Submission(found.request, found.caller, found.session, fields)
+
+        return Depends(submission)
+
+    def act_in_every_store(self, role: Role) -> Any:
+        """The same for what is no single store's: a token of one store is 403."""
+
+        async def submission(request: Request) -> Submission:
+            found = self._of_every_store(self._with_role(await self.visit(request), role))
             fields = await form_of(request, found.session)
             return Submission(found.request, found.caller, found.session, fields)
 
@@ -128,6 +135,17 @@ class Console:
         if caller is None:  # it was revoked, or taken out of the configuration
             raise SignInWanted
         return Visit(request, caller, session)
+
+    @staticmethod
+    def _of_every_store(visit: Visit) -> Visit:
+        if visit.caller.store is not None:
+            raise HTTPException(403, "this token is limited to one store")
+        return visit
+
+    def providers(self, visit: Visit) -> list[str]:
+        """The configured providers that somebody may ask for."""
+        tables = self.service.settings.providers.items()
+        return sorted(n for n, table in tables if visit.caller.store in (None, table.store))
 
     @staticmethod
     def _with_role(visit: Visit, role: Role) -> Visit:

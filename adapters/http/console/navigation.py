@@ -23,6 +23,13 @@ PLACES = (
     Place("Overview", "/"),
     Place("Orders", "/orders"),
     Place("Payments", "/payments"),
+    Place("Deliveries", "/deliveries"),
+    Place("Quarantine", "/quarantine"),
+    Place("Effects", "/effects"),
+    Place("Projections", "/projections", of_all_stores=True),
+    Place("Evidence", "/evidence", of_all_stores=True),
+    Place("Providers", "/providers"),
+    Place("Operators", "/operators", of_all_stores=True),
 )
 
 

@@ -94,7 +94,7 @@ def orders_router(console: Console, pages: Pages) -> APIRouter:
             fields=request.query_params,
             is_search=bool(told.model_dump(exclude_defaults=True, exclude={"after"})),
             statuses=list(OrderStatus),
-            providers=sorted(console.service.settings.providers),
+            providers=console.providers(visit),
             kinds=KINDS,
             csv=changed(request, "/orders.csv", after=None),
         )

@@ -24,18 +24,10 @@ from adapters.http.console.asking import (
 from adapters.http.console.context import Console, Visit
 from adapters.http.console.orders import STALE_CURSOR
 from adapters.http.console.rendering import HEADERS, Pages, changed
+from adapters.http.console.timeline import KINDS
 from adapters.order_search import BadCursor
 from adapters.payment_search import PaymentFilter
 from domain.payment import PaymentStatus
-
-KINDS = {
-    PaymentStatus.PAID: "good",
-    PaymentStatus.PENDING: "wait",
-    PaymentStatus.PARTIALLY_PAID: "wait",
-    PaymentStatus.FAILED: "bad",
-    PaymentStatus.CANCELLED: "bad",
-    PaymentStatus.EXPIRED: "bad",
-}
 
 
 class PaymentsAsked(BaseModel):
@@ -84,7 +76,7 @@ def payments_router(console: Console, pages: Pages) -> APIRouter:
             problem=problem,
             fields=request.query_params,
             statuses=list(PaymentStatus),
-            providers=sorted(console.service.settings.providers),
+            providers=console.providers(visit),
             kinds=KINDS,
             csv=changed(request, "/payments.csv", after=None),
         )

@@ -177,6 +177,16 @@ def span(seconds: int | None) -> str | Markup:
     return " ".join(parts[:2]) or "0 s"
 
 
+def size(count: int | None) -> str | Markup:
+    """A number of bytes, in the unit that fits."""
+    if count is None:
+        return NOTHING
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= length:
+            return f"{count / length:,.1f} {unit}"
+    return f"{count} bytes"
+
+
 def short(digest: str | None) -> Markup:
     """The beginning of a digest, the whole of it on demand."""
     if digest is None:
@@ -196,6 +206,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "words": words,
     "number": number,
     "span": span,
+    "size": size,
     "short": short,
     "or_nothing": or_nothing,
 }

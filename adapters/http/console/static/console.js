@@ -1,17 +1,19 @@
 // The pages work without this script. It writes local times beside UTC, and keeps live parts fresh.
 "use strict";
 
-const LOCAL = { dateStyle: "medium", timeStyle: "medium" };
+const LOCAL = { dateStyle: "medium", timeStyle: "long" };
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 function tellLocalTimes(within) {
+  if (["UTC", "Etc/UTC", "GMT"].includes(ZONE)) return;
   for (const element of within.querySelectorAll("time[datetime]:not([data-local])")) {
     const at = new Date(element.getAttribute("datetime"));
-    if (Number.isNaN(at.getTime())) continue;
+    if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
     element.dataset.local = "";
     const local = document.createElement("span");
     local.className = "local";
     local.textContent = at.toLocaleString(undefined, LOCAL);
-    local.title = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    local.title = ZONE;
     element.append(local);
   }
 }
@@ -22,7 +24,9 @@ function keepFresh(part) {
   const pause = 1000 * Number(part.dataset.every || 5);
   let failures = 0;
   async function look() {
-    if (document.hidden || part.contains(document.activeElement)) return later();
+    // Nobody's place is taken away: not while the keyboard is in it, or something is unfolded.
+    const isInUse = part.contains(document.activeElement) || part.querySelector("details[open]");
+    if (document.hidden || isInUse) return later();
     try {
       const answer = await fetch(part.dataset.live, { credentials: "same-origin" });
       if (answer.redirected || answer.status === 403) return tell("Signed out: load the page again.");
