@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from adapters.mapper import decode
-from adapters.order_search import OrderFilter, cursor_of
+from adapters.order_search import OrderFilter, write_cursor
 from adapters.queries import (
     EventView,
     OrderPage,
@@ -141,7 +141,7 @@ class Past:
             named = OrderFilter(store=wanted.store, reference=wanted.reference)
             rows = self._queries.order_rows(named, after, ORDERS_AT_ONCE)
             candidates = [
-                (cursor_of(named, row, lambda value: value), stream_of(row.store, row.order_id))
+                (write_cursor((row.store, row.order_id)), stream_of(row.store, row.order_id))
                 for row in rows
             ]
             return candidates, candidates[-1][0] if len(rows) == ORDERS_AT_ONCE else None

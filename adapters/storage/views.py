@@ -77,6 +77,15 @@ class Reader:
         )
         return [(row[0], row[1]) for row in self._c.fetchall()]
 
+    def first(
+        self, table: AnyTable, columns: Sequence[str], clauses: str, params: Sequence[Any] = ()
+    ) -> tuple[Any, ...] | None:
+        """These columns of the first row that the clauses choose, as the database keeps them."""
+        listed = ", ".join(f't."{column}"' for column in columns)
+        self._c.execute(f"SELECT {listed} FROM {self.relation(table)} AS t {clauses}", params)
+        row = self._c.fetchone()
+        return None if row is None else tuple(row)
+
     def least(self, table: AnyTable, column: str, clauses: str, params: Sequence[Any] = ()) -> Any:
         """The least value of a column in the chosen rows; None where there is none."""
         chosen = f'SELECT t."{column}" FROM {self.relation(table)} AS t {clauses}'

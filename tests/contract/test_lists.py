@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapters.order_search import OrderFilter, cursor_of, read_cursor, select_orders
+from adapters import order_search
+from adapters.order_search import OrderFilter, list_orders, read_cursor, write_cursor
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage import order_deliveries
 from adapters.storage.log import LogEntry
@@ -83,12 +84,13 @@ def listed(storage: Storage, wanted: OrderFilter, size: int) -> list[tuple[str, 
     found: list[OrderRow] = []
     after = None
     while True:
-        ask = partial(select_orders, wanted=wanted, after=after, limit=size, param=param)
-        rows = storage.views.read(ask)
+        ask = partial(list_orders, wanted=wanted, after=after, limit=size, param=param)
+        rows, after = storage.views.read(ask)
         found += rows
-        if len(rows) < size:
+        assert len(rows) <= size
+        if after is None:
             return [(row.store, row.order_id) for row in found]
-        after = read_cursor(wanted, cursor_of(wanted, rows[-1], param))
+        after = read_cursor(wanted, write_cursor(after))
 
 
 D1, D2, D3, U1, UA = [(store, name) for store, name, *_ in SHELF]
@@ -133,6 +135,24 @@ def test_orders_are_listed_and_paged(shelf: Storage) -> None:
     for asked, wanted in ORDERS_ASKED:
         for size in (1, 2, 10):
             assert listed(shelf, OrderFilter(**asked), size) == wanted, (asked, size)
+
+
+def test_what_no_index_knows_is_looked_for_piece_by_piece(
+    shelf: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = OrderFilter(provider="mpesa", newest=True)
+    param = shelf.views.param
+    for looked_at in (1, 2, 3, 5, 6):
+        monkeypatch.setattr(order_search, "LOOKED_AT_MAX", looked_at)
+        for asked, expected in ORDERS_ASKED:
+            for size in (1, 10):
+                assert listed(shelf, OrderFilter(**asked), size) == expected, (asked, looked_at)
+    monkeypatch.setattr(order_search, "LOOKED_AT_MAX", 2)
+    ask = partial(list_orders, after=None, limit=10, param=param)
+    first = shelf.views.read(partial(ask, wanted=wanted))
+    assert ([row.order_id for row in first.rows], first.after is not None) == (["a"], True)
+    none = shelf.views.read(partial(ask, wanted=OrderFilter(provider="nobody", newest=True)))
+    assert (none.rows, none.after is not None) == ([], True)
 
 
 def test_payments_are_listed_and_paged(shelf: Storage) -> None:
