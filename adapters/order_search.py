@@ -7,7 +7,7 @@ status, review, amount; by change that of `updated_at`.
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -18,6 +18,8 @@ from adapters.storage.views import Reader
 from domain.money import MINOR_DIGITS, amount_text, exact_amount
 from projections.order_status import ORDERS, REFERENCES, OrderRow
 
+LOOKED_AT_MAX = 20_000  # orders on the way to a page
+Condition = tuple[str, list[Any]]
 Cursor = tuple[str | int, ...]  # the values of the columns that the list is in the order of
 BY_ID = ("store", "order_id")
 TIME = "updated_at"
@@ -66,6 +68,12 @@ class OrderFilter(BaseModel):
         return self.review_open or self.parked
 
     @property
+    def is_selective(self) -> bool:
+        """Whether an index knows the few orders that are wanted."""
+        named = self.reference is not None or self.customer is not None
+        return self.are_few or self.amount is not None or named
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """What the list is in the order of."""
         return BY_CHANGE if self.by_change else BY_ID
@@ -78,51 +86,81 @@ class Hidden(NamedTuple):
     customer: str | None = None
 
 
-def select_orders(
+class Listed(NamedTuple):
+    """Orders, and the place after which the list goes on, or None at its end. There may be fewer
+    than were asked for, even none, and yet more further on."""
+
+    rows: list[OrderRow]
+    after: Cursor | None
+
+
+def list_orders(
     reader: Reader,
     wanted: OrderFilter,
     after: Cursor | None,
     limit: int,
     param: Callable[[Any], Any],
     hidden: Hidden,
-) -> list[OrderRow]:
-    """The next orders after a cursor; `param` gives a value the form in which it is kept."""
-    join, params = _named(reader, wanted, hidden)
-    where = ["1 = 1"]
-    for condition, values in _conditions(reader, wanted):
-        where.append(condition)
-        params += [param(value) for value in values]
+) -> Listed:
+    """The next orders after a place; `param` gives a value the form in which it is kept.
+
+    What no index knows, say a provider, is looked for among the next 20,000 orders along the list.
+    """
+    walked, chosen = _conditions(wanted, param)
     columns = [_place(wanted, column) for column in wanted.columns]
     order = [f"{column} DESC" for column in columns] if wanted.by_change else columns
+    ordered = f"ORDER BY {', '.join(order)}"
+    place = f"({', '.join(columns)})"
+    marks = f"({', '.join('?' * len(columns))})"
+    before, behind = (">=", "<") if wanted.by_change else ("<=", ">")
     if after is not None:
-        marks = ", ".join("?" * len(after))
-        where.append(f"({', '.join(columns)}) {'<' if wanted.by_change else '>'} ({marks})")
-        params += after
-    clauses = f"{join} WHERE {' AND '.join(where)} ORDER BY {', '.join(order)} LIMIT {limit:d}"
-    return reader.select(ORDERS, clauses, params)
+        walked.append((f"{place} {behind} {marks}", [*after]))
+    end: Cursor | None = None
+    if chosen and not wanted.is_selective:
+        where, params = _where(walked)
+        nth = f"{where} {ordered} LIMIT 1 OFFSET {LOOKED_AT_MAX - 1:d}"
+        end = reader.first(ORDERS, wanted.columns, nth, params)
+    if end is not None:
+        walked.append((f"{place} {before} {marks}", [*end]))
+    join, named = _named(reader, wanted, hidden)
+    where, params = _where([*walked, *chosen])
+    clauses = f"{join} {where} {ordered} LIMIT {limit + 1:d}"
+    rows = reader.select(ORDERS, clauses, [*named, *params])
+    if len(rows) > limit:
+        end = tuple(param(getattr(rows[limit - 1], column)) for column in wanted.columns)
+    return Listed(rows[:limit], end)
 
 
-def _conditions(reader: Reader, wanted: OrderFilter) -> list[tuple[str, list[Any]]]:
-    found: list[tuple[str, list[Any]]] = []
-    by_key = not (wanted.by_change or wanted.are_few or wanted.amount is not None)
-    for condition, value in (
-        (f"{_column('store', has_index=by_key)} = ?", wanted.store),
-        (f"{_column('status', has_index=by_key)} = ?", wanted.status),
-        ('t."provider" = ?', wanted.provider),
-        ('t."currency" = ?', wanted.currency),
-        ('t."updated_at" >= ?', wanted.since),
-        ('t."updated_at" < ?', wanted.until),
+def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    parts = ["1 = 1", *(part for part, _ in conditions)]
+    return f"WHERE {' AND '.join(parts)}", [value for _, told in conditions for value in told]
+
+
+def _conditions(
+    wanted: OrderFilter, param: Callable[[Any], Any]
+) -> tuple[list[Condition], list[Condition]]:
+    """What bounds the way along an index, and what is chosen among the orders on it."""
+    walked: list[Condition] = []
+    chosen: list[Condition] = []
+    by_key = not (wanted.by_change or wanted.is_selective)
+    for into, condition, value in (
+        (walked if by_key else chosen, f"{_column('store', has_index=by_key)} = ?", wanted.store),
+        (walked if by_key else chosen, f"{_column('status', has_index=by_key)} = ?", wanted.status),
+        (chosen, 't."provider" = ?', wanted.provider),
+        (chosen, 't."currency" = ?', wanted.currency),
+        (walked, 't."updated_at" >= ?', wanted.since),
+        (walked, 't."updated_at" < ?', wanted.until),
     ):
         if value is not None:
-            found.append((condition, [value]))
+            into.append((condition, [param(value)]))
     if wanted.review_open:
-        found.append(("t.\"review\" > ''", []))  # IS NOT NULL finds no index
+        chosen.append(("t.\"review\" > ''", []))  # IS NOT NULL finds no index
     if wanted.parked:
-        found.append(('t."parked_since" > 0', []))
+        chosen.append(('t."parked_since" > 0', []))
     if wanted.amount is not None:
         spelled = _spelled(wanted.amount)
-        found.append((f't."amount" IN ({", ".join("?" * len(spelled))})', [*spelled]))
-    return found
+        chosen.append((f't."amount" IN ({", ".join("?" * len(spelled))})', [*spelled]))
+    return walked, chosen
 
 
 def _column(name: str, *, has_index: bool = True) -> str:
@@ -183,18 +221,9 @@ def _spelled(amount: Decimal) -> list[str]:
     return sorted({amount_text(exact_amount(amount, currency)) for currency in currencies})
 
 
-def cursor_of(wanted: OrderFilter, row: OrderRow, param: Callable[[Any], Any]) -> str:
-    """The cursor after a row of a list."""
-    return _cursor([param(getattr(row, column)) for column in wanted.columns])
-
-
-def cursor_by_id(store: str, order_id: str) -> str:
-    """The cursor after an order, in lists that go by store and id."""
-    return _cursor([store, order_id])
-
-
-def _cursor(values: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+def write_cursor(place: Cursor) -> str:
+    """The cursor that stands for a place."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def read_cursor(wanted: OrderFilter, text: str) -> Cursor:

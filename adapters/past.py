@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from adapters.mapper import decode
-from adapters.order_search import Hidden, OrderFilter, cursor_of
+from adapters.order_search import Hidden, OrderFilter, write_cursor
 from adapters.queries import (
     EventView,
     OrderPage,
@@ -146,7 +146,7 @@ class Past:
             )
             rows = self._queries.order_rows(named, after, ORDERS_AT_ONCE)
             candidates = [
-                (cursor_of(named, row, lambda value: value), stream_of(row.store, row.order_id))
+                (write_cursor((row.store, row.order_id)), stream_of(row.store, row.order_id))
                 for row in rows
             ]
             return candidates, candidates[-1][0] if len(rows) == ORDERS_AT_ONCE else None

@@ -12,10 +12,11 @@ from adapters.ledger import OrderLedger
 from adapters.order_search import (
     BadCursor,
     Hidden,
+    Listed,
     OrderFilter,
-    cursor_of,
+    list_orders,
     read_cursor,
-    select_orders,
+    write_cursor,
 )
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
@@ -121,7 +122,8 @@ class HistoryView(BaseModel):
 
 class OrderPage(BaseModel):
     """Orders in the order of (store, order_id), or the last changed first; `next` is the `after` of
-    the next page, or null."""
+    the next page, or null. What no index knows is looked for among 20,000 orders a page, which may
+    then hold fewer than asked for, even none, and go on."""
 
     items: list[OrderView]
     next: str | None
@@ -181,30 +183,32 @@ class Queries:
 
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
-        rows = self.order_rows(wanted, after, limit + 1)
-        items = [order_view(row) for row in rows[:limit]]
-        more = len(rows) > limit
-        last = cursor_of(wanted, rows[limit - 1], self._views.param) if more else None
-        return OrderPage(items=items, next=last)
+        found = self._listed(wanted, after, limit)
+        return OrderPage(
+            items=[order_view(row) for row in found.rows],
+            next=None if found.after is None else write_cursor(found.after),
+        )
 
     def stream_orders(self, wanted: OrderFilter) -> Iterator[OrderView]:
         """All the orders there are, page by page, so that memory stays flat."""
         after = None
         while True:
-            rows = self.order_rows(wanted, after, STREAM_PAGE_SIZE)
-            for row in rows:
-                yield order_view(row)
-            if len(rows) < STREAM_PAGE_SIZE:
+            found = self._listed(wanted, after, STREAM_PAGE_SIZE)
+            yield from map(order_view, found.rows)
+            if found.after is None:
                 return
-            after = cursor_of(wanted, rows[-1], self._views.param)
+            after = write_cursor(found.after)
 
     def order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
         """The rows behind a page of orders. Raises `BadCursor`."""
+        return self._listed(wanted, after, limit).rows
+
+    def _listed(self, wanted: OrderFilter, after: str | None, limit: int) -> Listed:
         place = None if after is None else read_cursor(wanted, after)
         param = self._views.param
         hidden = self.hidden(wanted)
         return self._views.read(
-            lambda reader: select_orders(reader, wanted, place, limit, param, hidden)
+            lambda reader: list_orders(reader, wanted, place, limit, param, hidden)
         )
 
     def hidden(self, wanted: OrderFilter) -> Hidden:

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from adapters.cli import (
+    bodies,
     database,
     deliveries,
     effects,
@@ -150,6 +151,7 @@ app.command("diff", epilog=DIFF_EXAMPLES)(diff)
 app.command("erase", epilog=ERASE_EXAMPLES)(erase)
 app.command("totals", epilog=TOTALS_EXAMPLES)(show_totals)
 app.add_typer(database.app, name="db")
+app.add_typer(bodies.app, name="bodies")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")
 app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)

@@ -21,6 +21,7 @@ from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
+from adapters.http.protocol import answer_whole
 from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
@@ -147,9 +148,11 @@ class WebhookEndpoint:
         self._tally.acknowledged(name, receipt.outcome.value, seconds)
         own = provider.own_answer
         if own is None:
-            await _send(send, 200, b"application/json", _answer(receipt))
+            content_type, answer = b"application/json", _answer(receipt)
         else:
-            await _send(send, 200, own.content_type.encode(), own.body)
+            content_type, answer = own.content_type.encode(), own.body
+        if not answer_whole(scope, send, content_type, answer):
+            await _send(send, 200, content_type, answer)
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:

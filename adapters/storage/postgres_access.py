@@ -20,6 +20,7 @@ class PostgresAccess(AccessTables):
     refusals = "order_ledger.refusals"
     kept_refusals = "order_ledger.kept_refusals"
     refusal_rings = "order_ledger.refusal_rings"
+    events = "order_ledger.stored_events"
     deliveries = f"(SELECT * FROM order_ledger.deliveries WHERE partition = {PARTITION}) AS d"
     minute = "floor(extract(epoch FROM recorded_at) / 60)"
 

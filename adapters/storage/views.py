@@ -77,6 +77,15 @@ class Reader:
         )
         return [(row[0], row[1]) for row in self._c.fetchall()]
 
+    def first(
+        self, table: AnyTable, columns: Sequence[str], clauses: str, params: Sequence[Any] = ()
+    ) -> tuple[Any, ...] | None:
+        """These columns of the first row that the clauses choose, as the database keeps them."""
+        listed = ", ".join(f't."{column}"' for column in columns)
+        self._c.execute(f"SELECT {listed} FROM {self.relation(table)} AS t {clauses}", params)
+        row = self._c.fetchone()
+        return None if row is None else tuple(row)
+
     def least(self, table: AnyTable, column: str, clauses: str, params: Sequence[Any] = ()) -> Any:
         """The least value of a column in the chosen rows; None where there is none."""
         chosen = f'SELECT t."{column}" FROM {self.relation(table)} AS t {clauses}'
@@ -153,8 +162,9 @@ class Views(TrackingRecorder):
     def lock(self, c: Cursor) -> None:
         """Keep other processes from changing read models, until the transaction ends."""
 
-    def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes."""
+    def unbound(self, c: Cursor, processors: int = 1) -> None:
+        """Let a statement of this transaction take as long as it takes, and make an index on so
+        many processors."""
 
     def analyze(self, names: Sequence[str]) -> None:
         """Let the planner learn what is in new tables, where it needs to."""

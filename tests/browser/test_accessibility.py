@@ -10,7 +10,11 @@ from tests.browser import shop
 from tests.browser.conftest import Visitor
 from tests.browser.shop import HERO, UNDERPAID, Shop
 
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+# By the dark colours nothing differs but the contrast.
+RULES = {
+    "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
+    "light": {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
+}
 PAGES = (
     "/",
     "/orders",
@@ -45,10 +49,10 @@ def open_page(page: Page, path: str) -> None:
     assert answer.status == expected, (path, page.inner_text("main"))
 
 
-def found_on(page: Page) -> list[str]:
+def found_on(page: Page, scheme: str) -> list[str]:
     """What axe-core finds wrong with a page, whatever is folded in unfolded."""
     page.evaluate(OPEN_ALL)
-    violations = Axe().run(page, options=RULES).response["violations"]
+    violations = Axe().run(page, options=RULES[scheme]).response["violations"]
     return [
         f"{each['id']}: {each['help']}: {node['html']} {node['failureSummary']}"
         for each in violations
@@ -64,10 +68,10 @@ def test_a_page_keeps_nobody_out(
     found = {}
     for path in PAGES:
         open_page(page, path)
-        found[path] = found_on(page)
+        found[path] = found_on(page, scheme)
     page.goto("/console/")
     page.get_by_role("button", name="Sign out").click()
-    found["signed out"] = found_on(page)
+    found["signed out"] = found_on(page, scheme)
     assert not any(found.values()), {path: problems for path, problems in found.items() if problems}
 
 
@@ -79,3 +83,12 @@ def test_no_page_is_wider_than_a_telephone(visitor: Visitor) -> None:
         if page.evaluate("document.documentElement.scrollWidth") > 360:
             wide.append(path)
     assert wide == []
+
+
+@pytest.mark.parametrize(("scheme", "faint"), [("light", "#bbb"), ("dark", "#444")])
+def test_what_keeps_people_out_is_found(
+    visitor: Visitor, scheme: Literal["light", "dark"], faint: str
+) -> None:
+    page = visitor(color_scheme=scheme)
+    page.evaluate(f"document.querySelector('h1').style.color = '{faint}'")
+    assert [problem.partition(":")[0] for problem in found_on(page, scheme)] == ["color-contrast"]

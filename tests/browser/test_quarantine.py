@@ -30,7 +30,7 @@ def test_a_delivery_is_read_taken_in_again_and_becomes_an_order(visitor: Visitor
     expect(page.get_by_role("button", name="Take in again")).to_have_count(0)
 
     page = visitor(shop.AUDITOR)
-    page.get_by_role("link", name="Operators").click()
+    page.get_by_role("link", name="Operators", exact=True).click()
     log = page.get_by_role("table")
     expect(log.get_by_role("row").nth(1)).to_contain_text("quarantine replay")
     expect(log.get_by_role("row").nth(2)).to_contain_text("deliveries read body")

@@ -39,7 +39,7 @@ def test_a_rebuild_is_watched_until_it_ends_and_then_switched_to(
     with watched(browser, mended.server.url, java_script_enabled=has_script) as context:
         page = context.new_page()
         sign_in(page, shop.ADMIN)
-        page.get_by_role("link", name="Projections").click()
+        page.get_by_role("link", name="Projections", exact=True).click()
         expect(page.get_by_text("the code of its fold changed").first).to_be_visible()
         page.get_by_role("link", name="Order status").click()
         confirm(page, "Rebuild")
@@ -67,7 +67,7 @@ def test_a_verification_is_watched_until_its_verdict(mended: Shop, browser: Brow
     with watched(browser, mended.server.url) as context:
         page = context.new_page()
         sign_in(page, shop.AUDITOR)
-        page.get_by_role("link", name="Evidence").click()
+        page.get_by_role("link", name="Evidence", exact=True).click()
         page.get_by_role("button", name="Verify everything").click()
         expect(page.get_by_role("progressbar")).to_be_visible()
         page.get_by_text("Nothing in the ledger was changed, lost or added.").wait_for()

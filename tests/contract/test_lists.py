@@ -1,6 +1,7 @@
 """Lists of orders and payments, and deliveries by the minute, on both databases alike."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from adapters.order_search import OrderFilter, cursor_of, read_cursor, select_orders
+from adapters import order_search
+from adapters.order_search import OrderFilter, list_orders, read_cursor, write_cursor
 from adapters.payment_search import PaymentFilter, select_payments
+from adapters.storage import order_deliveries
 from adapters.storage.log import LogEntry
 from adapters.storage.opening import Storage, open_storage
+from adapters.storage.order_deliveries import deliveries_of
 from adapters.storage.rates import Minute, Rates
 from domain.log import Position
 from domain.money import exact_amount
@@ -22,7 +26,7 @@ from projections.known import PROJECTIONS
 from projections.model import Row
 from projections.order_status import ORDERS, REFERENCES, OrderRow, ReferenceRow
 from projections.runner import Changes
-from tests.contract.logs import DATABASES, START
+from tests.contract.logs import DATABASES, START, event
 
 MINUTE = timedelta(minutes=1)
 # store, order id, status, review, amount, provider, minutes after the start
@@ -80,12 +84,13 @@ def listed(storage: Storage, wanted: OrderFilter, size: int) -> list[tuple[str, 
     found: list[OrderRow] = []
     after = None
     while True:
-        ask = partial(select_orders, wanted=wanted, after=after, limit=size, param=param)
-        rows = storage.views.read(ask)
+        ask = partial(list_orders, wanted=wanted, after=after, limit=size, param=param)
+        rows, after = storage.views.read(ask)
         found += rows
-        if len(rows) < size:
+        assert len(rows) <= size
+        if after is None:
             return [(row.store, row.order_id) for row in found]
-        after = read_cursor(wanted, cursor_of(wanted, rows[-1], param))
+        after = read_cursor(wanted, write_cursor(after))
 
 
 D1, D2, D3, U1, UA = [(store, name) for store, name, *_ in SHELF]
@@ -132,6 +137,24 @@ def test_orders_are_listed_and_paged(shelf: Storage) -> None:
             assert listed(shelf, OrderFilter(**asked), size) == wanted, (asked, size)
 
 
+def test_what_no_index_knows_is_looked_for_piece_by_piece(
+    shelf: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = OrderFilter(provider="mpesa", newest=True)
+    param = shelf.views.param
+    for looked_at in (1, 2, 3, 5, 6):
+        monkeypatch.setattr(order_search, "LOOKED_AT_MAX", looked_at)
+        for asked, expected in ORDERS_ASKED:
+            for size in (1, 10):
+                assert listed(shelf, OrderFilter(**asked), size) == expected, (asked, looked_at)
+    monkeypatch.setattr(order_search, "LOOKED_AT_MAX", 2)
+    ask = partial(list_orders, after=None, limit=10, param=param)
+    first = shelf.views.read(partial(ask, wanted=wanted))
+    assert ([row.order_id for row in first.rows], first.after is not None) == (["a"], True)
+    none = shelf.views.read(partial(ask, wanted=OrderFilter(provider="nobody", newest=True)))
+    assert (none.rows, none.after is not None) == ([], True)
+
+
 def test_payments_are_listed_and_paged(shelf: Storage) -> None:
     for asked, wanted in PAYMENTS_ASKED:
         assert told(shelf, PaymentFilter(**asked)) == wanted, asked
@@ -157,6 +180,33 @@ def test_nothing_is_found_where_nothing_is(storage: Storage) -> None:
         assert listed(storage, wanted, 10) == []
     none = PaymentFilter(order_id="1", since=START, until=START)
     assert views.read(lambda r: select_payments(r, none, None, 10, views.param)) == []
+
+
+def test_the_deliveries_of_an_order_are_found_wherever_they_stand(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(stream: str, version: int) -> LogEntry:
+        events = [event(stream, version)] if version else []
+        outcome = Outcome.RECORDED if version else Outcome.DUPLICATE
+        entry = LogEntry("sevi", outcome, START, "00" * 32, stream=stream, events=events)
+        return entry if version else replace(entry, position=Position(0, 1))
+
+    def found(stream: str) -> tuple[list[int], bool]:
+        told = deliveries_of(storage.access, storage.log, stream)
+        return [row.id for row in told.deliveries], told.is_all
+
+    mine, other = "default/1", "default/2"
+    for stream, version in (
+        (other, 1), (mine, 1), (mine, 0), (other, 0), (mine, 2), (other, 0), (mine, 0),
+    ):  # fmt: skip
+        storage.log.append([told(stream, version)])
+    assert found(mine) == ([2, 3, 5, 7], True)
+    assert found("default/3") == ([], True)
+    monkeypatch.setattr(order_deliveries, "ROWS_MAX", 2)  # so that ids 2 and 3 are looked at
+    assert found(mine) == ([2, 3, 5], False)
+    monkeypatch.setattr(order_deliveries, "ROWS_MAX", 100)
+    monkeypatch.setattr(order_deliveries, "SHOWN_MAX", 1)
+    assert found(mine) == ([5, 7], False)
 
 
 def test_deliveries_are_counted_by_minute_and_outcome(storage: Storage) -> None:

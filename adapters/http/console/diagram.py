@@ -37,7 +37,7 @@ BOXES: Mapping[str, tuple[int, int]] = {
 SHAPES: Mapping[Step, Shape] = {
     (AWAITING, FAILED): Shape("M215 84V183", 198, 122, "end", 215, 136),
     (FAILED, AWAITING): Shape("M325 190V91", 343, 130, "start", 325, 138),
-    (AWAITING, DELIVERED): Shape("M370 60H583", 480, 50, "middle", 392, 60),
+    (AWAITING, DELIVERED): Shape("M370 60H583", 486, 50, "middle", 386, 60),
     (FAILED, DELIVERED): Shape("M370 214H676Q690 214 690 200V91", 530, 205, "middle", 400, 214),
 }
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
-from adapters.delivery_views import DeliveryView, delivery_view
+from adapters.delivery_views import delivery_view
 from adapters.http.access import store_of_order
 from adapters.http.api import find_order, history_of, wait_for
 from adapters.http.commands import resolve
@@ -27,15 +27,14 @@ from adapters.past import Clocks
 from adapters.queries import HistoryView, OrderView, Queries
 from adapters.registering import Decision
 from adapters.service import Service
-from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.evidence import KeptCheckpoint
+from adapters.storage.order_deliveries import deliveries_of
 from domain.log import Position, stream_of
 from domain.order import Disposition, OrderStatus
-from domain.payment import Outcome, PaymentStatus
+from domain.payment import PaymentStatus
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
-DELIVERIES_MAX = 200  # of an order that are shown, the newest
 STEPS_MAX = 500
 
 
@@ -132,9 +131,11 @@ def _page(
                 visit, "order_unknown.html", order=now, as_of=as_of, first=history.events[0]
             )
         order = then
-    deliveries = [
-        each for each in _deliveries(service, history) if as_of is None or each.recorded_at <= as_of
-    ]
+    stream = stream_of(history.store, history.order_id)
+    told = deliveries_of(service.storage.access, service.ledger.event_log, stream)
+    rows = [row for row in told.deliveries if as_of is None or row.recorded_at <= as_of]
+    digests = service.bodies.digests(rows)
+    deliveries = [delivery_view(row, digests.get(row.id)) for row in rows]
     steps = steps_of(known, deliveries)
     return pages.show(
         visit,
@@ -146,6 +147,7 @@ def _page(
         problem=problem,
         steps=steps[-STEPS_MAX:],
         beside=_beside(history, as_of),
+        has_every_duplicate=told.is_all,
         left_out=len(steps[:-STEPS_MAX]),
         machine=machine(known.events),
         proof=_proof(service, order, known),
@@ -181,14 +183,6 @@ def _holds_paid(order: OrderView, history: HistoryView) -> bool:
         event.payment_status == PaymentStatus.PAID and event.disposition == Disposition.HELD
         for event in history.events
     )
-
-
-def _deliveries(service: Service, history: HistoryView) -> list[DeliveryView]:
-    """The deliveries that told of an order, the newest of them."""
-    wanted = DeliveryFilter(stream=stream_of(history.store, history.order_id))
-    rows = service.ledger.event_log.deliveries(list(Outcome), None, DELIVERIES_MAX, wanted)
-    digests = service.bodies.digests(rows)
-    return [delivery_view(row, digests.get(row.id)) for row in rows]
 
 
 def _proof(service: Service, order: OrderView, history: HistoryView) -> Proof:

@@ -92,6 +92,7 @@ def orders_router(console: Console, pages: Pages) -> APIRouter:
             page=page,
             problem=problem or fault,
             fields=request.query_params,
+            goes_on=page.next is not None and len(page.items) < PAGE_SIZE,
             is_search=bool(told.model_dump(exclude_defaults=True, exclude={"after"})),
             statuses=list(OrderStatus),
             providers=console.providers(visit),

@@ -8,6 +8,7 @@ from adapters.delivery_views import DeliveryView
 from adapters.effect_views import EffectView
 from adapters.queries import EventView, HistoryView
 from domain.gate import MISMATCHES
+from domain.log import Position
 from domain.order import (
     Delivered,
     DeliveryConflicted,
@@ -97,7 +98,12 @@ def steps_of(history: HistoryView, deliveries: Sequence[DeliveryView]) -> list[S
     for effect in history.effects:
         if effect.version in owners:
             owners[effect.version].effects.append(effect)
-    return sorted([*steps.values(), *_duplicates(deliveries)], key=lambda step: step.at)
+    told = {
+        step.delivery.position: step.event.position
+        for step in steps.values()
+        if step.delivery is not None and step.event is not None
+    }
+    return sorted([*steps.values(), *_duplicates(deliveries, told)], key=lambda step: step.at)
 
 
 def _step(event: EventView, positions: Mapping[int, str], delivery: DeliveryView | None) -> Step:
@@ -138,30 +144,35 @@ def _consequence(event: EventView, positions: Mapping[int, str]) -> Consequence:
 
 
 def _delivery_of(event: EventView, deliveries: Iterable[DeliveryView]) -> DeliveryView | None:
-    """The delivery that an event's news came with: the same bytes, recorded with it."""
-    if event.delivery_key is None:
+    """The delivery that an event's news came with: the first whose last event is not before it.
+
+    What was parked elsewhere came with no delivery of this order, and has another body.
+    """
+    if event.provider is None:
         return None
-    same = [
-        each
+    index = Position.parse(event.position).index
+    behind = [
+        (last, each)
         for each in deliveries
         if each.outcome is not Outcome.DUPLICATE
-        and (
-            each.body_sha256 == event.body_sha256
-            if event.body_sha256 is not None
-            else each.recorded_at == event.recorded_at  # of a body that was erased
-        )
+        and each.position is not None
+        and (last := Position.parse(each.position).index) >= index
     ]
-    apart = [(abs(each.recorded_at - event.recorded_at), each.id, each) for each in same]
-    return min(apart)[2] if apart else None
+    if not behind:
+        return None
+    _, found = min(behind, key=lambda one: one[0])
+    known = {event.body_sha256, found.body_sha256} - {None}
+    return found if len(known) < 2 else None
 
 
-def _duplicates(deliveries: Iterable[DeliveryView]) -> list[Step]:
+def _duplicates(deliveries: Iterable[DeliveryView], told: Mapping[str | None, str]) -> list[Step]:
+    """The deliveries that came again; `told` has where the news of each delivery stands."""
     return [
         Step(
             each.recorded_at,
             "duplicate",
             "plain",
-            DUPLICATE.format(each.position or "an earlier one"),
+            DUPLICATE.format(told.get(each.position, each.position or "an earlier one")),
             delivery=each,
         )
         for each in deliveries

@@ -92,7 +92,7 @@ def test_a_parameter_that_a_query_does_not_take_is_named(shared: LocalService, p
     ("path", "told"),
     [
         ("/orders?statsu=PAID", "statsu: no parameter here; did you mean status?"),
-        ("/payments?since=2026-01-05T07:30:00Z", "since: no parameter here; it takes after, form"),
+        ("/payments?since=2026-01-05T07:30:00Z", "since: no parameter here; it takes after, "),
         ("/payments?FROM=", "FROM: no parameter here; it takes after, "),
         ("/metrics?a", "a: no parameter here; it takes none"),
         (f"/orders?{'x' * 300}=", f"{'x' * 100}: no parameter here; it takes after, "),

@@ -44,7 +44,7 @@ def test_the_timeline_says_what_came_and_what_it_did(
     ]  # fmt: skip
     assert "The payment failed" in told[0]
     assert "Delivered, because of the PAID" in told[2]
-    assert "Nothing was appended" in told[3]
+    assert "the same delivery as 0-4 came again. Nothing was appended" in told[3]
     assert "came after a PAID" in told[4]
     assert "the money went back" in told[5]
     assert all("By webhook from 127.0.0.1, verified with the secret key-" in step for step in told)
@@ -222,3 +222,21 @@ def test_effects_and_their_answers_stand_with_what_set_them_off(tmp_path: Any) -
             sleep(0.05)
         assert "answer: exit 0" in told[1]
         assert "To shop" not in told[0]
+
+
+def test_what_was_parked_elsewhere_is_told_without_a_delivery_of_its_own(tmp_path: Any) -> None:
+    headers = {"Authorization": "Bearer api-token-5b1e"}
+    with LocalService(tmp_path, require_registered_orders=True) as local, Browser(local) as browser:
+        order = {"id": "sevi-7", "referenceNumber": "SHOP-7", "paymentStatus": "PENDING"}
+        local.deliver(json.dumps({"order": order}).encode())
+        terms = {"amount": "902.10", "currency": "KES", "references": ["SHOP-7"]}
+        assert local.run(local.http.put("/orders/7", json=terms, headers=headers)).is_success
+        local.deliver(json.dumps({"order": order | {"paymentStatus": "FAILED"}}).encode())
+        browser.sign_in()
+        registered, pending, failed = steps(page(browser, "7"))
+        assert "registered the order" in registered
+        assert "says PENDING" in pending
+        assert "Delivery 2" not in pending
+        assert "says FAILED" in failed
+        assert "Delivery 2" in failed
+        assert "What waited here was taken in by order 7" in text_of(page(browser, "sevi-7"))

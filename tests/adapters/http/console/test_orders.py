@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from adapters import order_search
 from adapters.access import doorkeeper
 from adapters.access.roles import Role
 from adapters.http.console import orders, payments
@@ -131,6 +132,20 @@ def test_pages_together_hold_each_order_once(
         path = found[1].replace("&amp;", "&") if found else None
     assert len(seen) == len(set(seen)) == 5
     assert "First page" in text_of(html)
+
+
+def test_a_search_that_no_index_knows_goes_on_piece_by_piece(
+    reader: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_search, "LOOKED_AT_MAX", 1)
+    html = reader.open("/console/orders?provider=second")
+    assert "only a part of all orders was looked at" in text_of(html)
+    for _ in range(10):
+        (path,) = re.findall(r'<a href="([^"]+)" rel="next">Search further</a>', html)
+        html = reader.open(path.replace("&amp;", "&"))
+        if listed(html):
+            return
+    pytest.fail("it was never found")
 
 
 def test_the_csv_holds_what_is_asked_and_nothing_that_runs(reader: Browser) -> None:
