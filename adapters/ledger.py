@@ -163,6 +163,8 @@ class OrderLedger(Application[str]):
             for at in stored:
                 held.advance(self._decode(at).event)
                 held.indexes.append(at.position.index)
+            if held.order.erased:  # a backup of keys may have brought its key back
+                held.key = None
         except ImpossibleHistory as error:
             return f"damaged order: {error}"
         except MapperDeserialisationError:
