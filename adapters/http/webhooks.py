@@ -29,6 +29,7 @@ from adapters.providers import Ping, Provider, Refused, Request, Verified
 from adapters.refusals import RefusalNotes
 from adapters.storage.log import StorageUnavailable
 from adapters.tally import Tally
+from adapters.vault.keys import Hashing
 from domain.log import split_stream
 
 log = logging.getLogger("order_ledger.deliveries")
@@ -98,6 +99,7 @@ class WebhookEndpoint:
         self,
         providers: Mapping[str, Provider],
         queue: GroupCommit,
+        hashing: Hashing,
         body_bytes_max: int,
         notes: RefusalNotes,
         tally: Tally,
@@ -107,6 +109,7 @@ class WebhookEndpoint:
         self._notes = notes
         self._tally = tally
         self._queue = queue
+        self._hashing = hashing
         self._body_bytes_max = body_bytes_max
         self._trusted_proxies = trusted_proxies
         self._failures = FailureLimiter()
@@ -153,7 +156,7 @@ class WebhookEndpoint:
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:
-            return await self._queue.submit(delivery_of(provider, request, key_id))
+            return await self._queue.submit(delivery_of(provider, request, key_id, self._hashing))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
         except Exception as error:

@@ -20,7 +20,6 @@ from typing import Any
 import psycopg
 
 from adapters.event_source import EventSource
-from adapters.ledger import OrderLedger
 from adapters.storage.opening import open_storage
 from projections.known import PROJECTIONS
 from projections.runner import Runner
@@ -31,6 +30,7 @@ from tests.bench.figures import Report, shown, spread, table
 from tests.bench.generator import Load, send
 from tests.bench.library_runner import library_events_per_second
 from tests.bench.usage import Usage, measured
+from tests.vaults import ledger_of
 
 WORKERS = (1, 2)
 LIBRARY = "library, one transaction an event"
@@ -144,7 +144,7 @@ def _filled(name: str, machine: Machinery) -> Iterator[tuple[_Filled, BenchLedge
         filled = _Filled(name, Path(folder), database)
         storage = open_storage(filled.url, PROJECTIONS)
         stack.callback(storage.close)
-        yield filled, BenchLedger(OrderLedger(storage.log))
+        yield filled, BenchLedger(ledger_of(storage.log))
 
 
 def _copied(url: str, events: int) -> float:
