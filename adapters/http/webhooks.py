@@ -21,7 +21,7 @@ from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
-from adapters.http.protocol import CYCLE, answer_whole
+from adapters.http.protocol import answer_whole
 from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
@@ -151,7 +151,7 @@ class WebhookEndpoint:
             content_type, answer = b"application/json", _answer(receipt)
         else:
             content_type, answer = own.content_type.encode(), own.body
-        if CYCLE not in scope or not answer_whole(scope[CYCLE], content_type, answer):
+        if not answer_whole(scope, send, content_type, answer):
             await _send(send, 200, content_type, answer)
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
