@@ -31,6 +31,7 @@ __all__ = ["Command", "Delivery", "OrderLedger", "Receipt"]
 CONFLICT_TRIES = 5
 # Another process may register a store's first order: how soon that is known here.
 LOOK_AGAIN_SECONDS = 0.2
+LEARN_AGAIN_SECONDS = 30.0  # until a dictionary that was trained is used for new bodies
 
 
 class OrderLedger(Application[str]):
@@ -52,6 +53,7 @@ class OrderLedger(Application[str]):
         self._orders = HeldOrders()
         self._naming: frozenset[str] = frozenset()  # the stores that have names of orders
         self._look_again_at = 0.0
+        self._learn_again_at = 0.0
         super().__init__()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -131,6 +133,9 @@ class OrderLedger(Application[str]):
         if now >= self._look_again_at:
             self._naming = self.event_log.stores_with_names()
             self._look_again_at = now + LOOK_AGAIN_SECONDS
+        if now >= self._learn_again_at:
+            self.vault.learn()
+            self._learn_again_at = now + LEARN_AGAIN_SECONDS
         placed = [command.store for command in commands if isinstance(command, Placement)]
         return self._naming.union(placed) if placed else self._naming
 
