@@ -16,6 +16,7 @@ from domain.order import (
     OrderPlaced,
     ParkedNewsMoved,
     PaymentFailed,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
 )
@@ -122,6 +123,8 @@ def _did(event: EventView, positions: Mapping[int, str]) -> tuple[str, str, str]
         case ReviewResolved.__name__:
             is_accepted = event.verdict == "accepted"
             return f"review {event.verdict}", "good" if is_accepted else "bad", event.reason or ""
+        case PersonalDataErased.__name__:
+            return "erased", "bad", event.reason or ""
         case ParkedNewsMoved.__name__:
             return "moved", "plain", f"What waited here was taken in by order {event.moved_to}."
     if event.disposition is None:
