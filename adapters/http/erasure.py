@@ -47,15 +47,27 @@ def erasure_router(service: Service, queue: GroupCommit, door: Door) -> APIRoute
         what is left to do is done. It is an event of the order with the caller's name and the
         reason, and lines of the operators' log.
         """
-        of, named = store_of_order(caller, store), order_name(order_id)
-        try:
-            plan = await run_in_threadpool(eraser.of_order, of, named)
-        except Unknown:
-            raise HTTPException(404, NO_ORDER) from None
-        what = stream_of(of, named)
-        await run_in_threadpool(eraser.sweep, caller, plan, what, reason.reason)
-        for erasure in plan.erasures(caller.who, reason.reason):
-            await submit(queue, erasure)
-        return answer_of([plan], await run_in_threadpool(eraser.finish))
+        return await erase(eraser, queue, caller, store, order_id, reason)
 
     return router
+
+
+async def erase(
+    eraser: Eraser,
+    queue: GroupCommit,
+    caller: Caller,
+    store: str | None,
+    order_id: str,
+    reason: Reason,
+) -> ErasureAnswer:
+    """Erase personal data of an order; 404, 409 or 503 where that cannot be."""
+    of, named = store_of_order(caller, store), order_name(order_id)
+    try:
+        plan = await run_in_threadpool(eraser.of_order, of, named)
+    except Unknown:
+        raise HTTPException(404, NO_ORDER) from None
+    what = stream_of(of, named)
+    await run_in_threadpool(eraser.sweep, caller, plan, what, reason.reason)
+    for erasure in plan.erasures(caller.who, reason.reason):
+        await submit(queue, erasure)
+    return answer_of([plan], await run_in_threadpool(eraser.finish))
