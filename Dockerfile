@@ -13,13 +13,13 @@ RUN pip --python /opt/order-ledger install --no-cache-dir --no-deps --no-build-i
 
 FROM python:3.11.13-slim-bookworm
 COPY --from=build /opt/order-ledger /opt/order-ledger
-# What the service writes is in /data (tokens and keys that it makes, an SQLite ledger) and /tmp.
+# What the service writes is in /data (tokens and keys that it makes, a ledger in a file) and /tmp.
 RUN install -d -o 10001 -g 10001 -m 0700 /data
 ENV PATH=/opt/order-ledger/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    ORDER_LEDGER_HOST=0.0.0.0 \
-    ORDER_LEDGER_SEAL_KEYS_FILE=/data/seal-keys.pem
+    XDG_DATA_HOME=/data \
+    ORDER_LEDGER_HOST=0.0.0.0
 WORKDIR /data
 VOLUME /data
 USER 10001:10001

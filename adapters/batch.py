@@ -8,7 +8,11 @@ from eventsourcing.persistence import Mapper, StoredEvent
 
 from adapters.held_orders import HeldOrder
 from adapters.names import Directory
+from adapters.protecting import Protection
 from adapters.storage.log import LogEntry, OrderNames, utc_now
+from adapters.vault.keys import OrderKey
+from adapters.vault.sealing import Place
+from adapters.vault.vault import Vault
 from domain.events import Disposition, OrderEvent, PaymentReceived
 from domain.log import Position, stream_of
 from domain.order import Order, Unregistered, decide
@@ -24,8 +28,8 @@ class Delivery:
     """An authentic delivery, translated: it holds a notice or several, or says why there is none.
 
     Its notices are recorded together or not at all. `key_id` names the secret that verified it,
-    `replay_of` the delivery that it takes in again, and `context` is what besides the body is
-    needed to read it (JSON).
+    `replay_of` the delivery that it takes in again, whose body the keys in `opens` open, each by
+    its order (one of its own: ""); `context` is what besides the body is needed to read it (JSON).
 
     Like all that is made once per delivery it is not frozen, which would cost three times as much;
     nobody changes it.
@@ -34,7 +38,7 @@ class Delivery:
     provider: str
     received_at: datetime
     body: bytes = field(repr=False)
-    body_sha256: str
+    body_hash: str
     notices: tuple[PaymentNotice, ...] = ()
     outcome: Outcome = Outcome.RECORDED
     reason: str | None = None
@@ -43,6 +47,8 @@ class Delivery:
     origin: Origin = Origin.WEBHOOK
     replay_of: int | None = None
     context: str | None = None
+    opens: Mapping[str, OrderKey] | None = field(default=None, repr=False)
+    body_bytes: int | None = None  # where the body is not read again
 
 
 @dataclass(slots=True)
@@ -70,7 +76,9 @@ class Batch:
         directory: Directory,
         naming: frozenset[str],
         registered_only: bool,
+        vault: Vault,
     ) -> None:
+        self.protection = Protection(vault)
         self.entries: list[LogEntry] = []
         self.naming = naming
         self._orders: list[Order | Refused | None] = []
@@ -107,7 +115,8 @@ class Batch:
                     held = self._taken[str(event.originator_id)]
                     assert isinstance(held, HeldOrder)
                     held.indexes.append(index)
-        return [held for held in self._taken.values() if isinstance(held, HeldOrder)]
+        held_orders = [held for held in self._taken.values() if isinstance(held, HeldOrder)]
+        return [held for held in held_orders if held.order.version]
 
     def receipts(self, positions: Sequence[Position | None]) -> list[Receipt | Refused]:
         """What became of each command, its events being stored at these positions."""
@@ -121,17 +130,21 @@ class Batch:
         ]
 
     def _append(self, entry: LogEntry, order: Order | Refused | None) -> None:
+        entry.keys = self.protection.new_keys()
         self.entries.append(entry)
         self._orders.append(order)
         for names in entry.names:
             self._directory.take(names)
             self.naming |= {names.store}
 
-    def _advance(self, events: Sequence[OrderEvent]) -> list[StoredEvent]:
+    def _advance(self, events: Sequence[OrderEvent], before: int = 0) -> list[StoredEvent]:
+        """Take in events of an entry that has some before these."""
         stored: list[StoredEvent] = []
-        for event in events:
+        for number, event in enumerate(events, before):
             held = self._taken[event.originator_id]
             assert isinstance(held, HeldOrder)
+            if not held.order.version:
+                self.protection.begin(held, number)
             held.advance(event)
             held.pending[event.originator_version] = len(self.entries)
             stored.append(self._mapper.to_stored_event(event))
@@ -144,11 +157,12 @@ class Batch:
         told: list[tuple[PaymentNotice, HeldOrder, Unregistered]] = []
         names: list[OrderNames] = []
         for notice in delivery.notices:
-            meant = self._meant(notice, names) if notice.store in self.naming else None
+            named = notice.store in self.naming or notice.is_typed
+            meant = self._meant(notice, names) if named else None
             news, unregistered = meant or (notice, self._otherwise)
             taken = self._taken[stream_of(news.store, news.order_id)]
             if isinstance(taken, str):
-                self._append(_entry(delivery, Outcome.QUARANTINED, taken), None)
+                self._set_aside(delivery, Outcome.QUARANTINED, taken)
                 return
             told.append((news, taken, unregistered))
         if told:
@@ -156,7 +170,13 @@ class Batch:
             entry.names = names
             self._append(entry, told[0][1].order if len(told) == 1 else None)
         else:
-            self._append(_entry(delivery, delivery.outcome, delivery.reason), None)
+            self._set_aside(delivery, delivery.outcome, delivery.reason)
+
+    def _set_aside(self, delivery: Delivery, outcome: Outcome, reason: str | None) -> None:
+        entry = _entry(delivery, outcome, reason)
+        if delivery.replay_of is None:
+            self.protection.keep_alone(entry, delivery.body, delivery.context)
+        self._append(entry, None)
 
     def _meant(
         self, notice: PaymentNotice, names: list[OrderNames]
@@ -164,14 +184,23 @@ class Batch:
         """The notice as news of the registered order that it is about, if it is about one.
 
         The provider's own id becomes a name of that order: later news may tell nothing else. News
-        of an order that news was applied to already stays there, so that none is told twice.
+        of an order that news was applied to already stays there, so that none is told twice. What a
+        payer typed is a name only where an order goes by it; else the news waits for one.
         """
         store, order_id = notice.store, notice.order_id
         if not is_open(self._taken[stream_of(store, order_id)]):
-            return notice, self._otherwise
-        found = self._directory.registered(store, (order_id, *notice.references))
+            return notice, Unregistered.PARK if notice.is_typed else self._otherwise
+        found = self._directory.registered(store, names_of(notice))
+        if not found and notice.is_typed and notice.personal is not None:
+            (typed,) = notice.personal.references
+            known = self._taken[stream_of(store, typed)]
+            if isinstance(known, str) or known.order.version:
+                return replace(notice, order_id=typed), self._otherwise
+            return notice, Unregistered.PARK
         if len(found) != 1:
             return notice, Unregistered.HOLD if found else self._otherwise
+        if notice.is_typed:
+            return replace(notice, order_id=found[0]), self._otherwise
         if found[0] != order_id:
             if not self._directory.registered(store, (order_id,)):
                 names.append(OrderNames(store, found[0], (order_id,)))
@@ -188,25 +217,32 @@ class Batch:
         events: list[StoredEvent] = []
         outcomes: list[Outcome] = []
         is_kept = True
+        opens = self.protection.keys_of([held for _, held, _ in told])
+        salting = opens if delivery.opens is None else delivery.opens
         for notice, held, unregistered in told:
+            self.protection.protect(notice, held, salting)
             decision = decide(held.order, notice, unregistered)
             outcomes.append(decision.outcome)
             is_duplicate = decision.outcome is Outcome.DUPLICATE
             is_kept = is_kept and is_duplicate and _holds(held.order, notice)
-            events += self._advance(decision.events)
+            told_so = self.protection.protected(decision.events, notice, held)
+            events += self._advance(told_so, len(events))
             if decision.events and _is_parked(decision.events[0]):
-                waits_under = (notice.order_id, *notice.references)
+                waits_under = (notice.order_id, *notice.references, *notice.hidden_references)
                 names.append(OrderNames(notice.store, notice.order_id, waits_under, waits=True))
         original = decision.original_version  # of the last: where all repeat, it says where
-        return _entry(
+        entry = _entry(
             delivery,
             outcomes[0] if len(outcomes) == 1 else max(outcomes, key=WEIGHTS.index),
             stream=held.order.id if len(told) == 1 else None,
-            is_kept=is_kept,
             events=events,
             position=held.position(original) if original else None,
             duplicate_of=held.pending.get(original) if original else None,
         )
+        if opens is not None and not is_kept and delivery.replay_of is None:
+            place = Place.of(events[-1]) if events else held.place(original)
+            self.protection.keep(entry, delivery.body, delivery.context, opens, place)
+        return entry
 
     # -------------------------------------------------------------------------------- placements
 
@@ -221,16 +257,18 @@ class Batch:
                         f"the registered order {other} goes by the name {name} already: "
                         "register this one without it, or under an id of its own"
                     )
+        hashes = map(self.protection.hashing.reference, names)
         waiting = [
             (other, taken)
-            for other in self._directory.waiting(store, names)
+            for other in self._directory.waiting(store, (*names, *hashes))
             if other != order_id
             and isinstance(taken := self._taken[stream_of(store, other)], HeldOrder)
         ]
         if held.order.placed is None:
             self._first_placed.add(len(self.entries))
         elsewhere = [news for _, taken in waiting for news in taken.order.parked]
-        events = self._advance(place(held.order, placement, elsewhere))
+        placed = place(held.order, placement, elsewhere)
+        events = self._advance(self.protection.moved(placed, held, [t for _, t in waiting]))
         if not events:
             return _command(held, ())
         for _, taken in waiting:
@@ -273,7 +311,15 @@ def _command(held: HeldOrder | None, events: Sequence[StoredEvent]) -> LogEntry:
 def _holds(order: Order, notice: PaymentNotice) -> bool:
     """Whether these very bytes are kept with an earlier delivery of the order."""
     known = order.deliveries[notice.provider, notice.delivery_key]
-    return any(k.news.body_sha256 == notice.body_sha256 for k in known)
+    return any(k.news.bytes_hash == notice.body_hash for k in known)
+
+
+def names_of(told: PaymentNotice | Placement) -> tuple[str, ...]:
+    """The names, in clear, by which what was told may find a registered order."""
+    typed: tuple[str, ...] = ()
+    if isinstance(told, PaymentNotice) and told.personal is not None:
+        typed = told.personal.references
+    return (told.order_id, *told.references, *typed)
 
 
 def _entry(
@@ -282,27 +328,25 @@ def _entry(
     reason: str | None = None,
     *,
     stream: str | None = None,
-    is_kept: bool = False,
     events: Sequence[StoredEvent] = (),
     position: Position | None = None,
     duplicate_of: int | None = None,
 ) -> LogEntry:
-    """A delivery as the log keeps it, with its body unless that is kept already."""
+    """A delivery as the log keeps it, without its body."""
     return LogEntry(
         delivery.provider,
         outcome,
         delivery.received_at,
-        delivery.body_sha256,
+        delivery.body_hash,
         stream,
         reason,
-        None if is_kept or delivery.replay_of is not None else delivery.body,
+        None,
         events,
         position,
         duplicate_of,
-        len(delivery.body),
+        len(delivery.body) if delivery.body_bytes is None else delivery.body_bytes,
         delivery.address,
         delivery.key_id,
         delivery.origin,
         delivery.replay_of,
-        delivery.context,
     )

@@ -1,6 +1,7 @@
 """The delivery log in the form that programs see: every authentic delivery, and what it met."""
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from adapters.bodies import Bodies
 from adapters.ledger import Receipt
 from adapters.providers import Refused, Verified
 from adapters.refusals import Retried
@@ -21,6 +23,7 @@ READ_BODY = "deliveries read body"  # as the operators' log calls it
 
 class DeliveryView(BaseModel):
     """A row of the delivery log. `has_body` is false where the same bytes were kept before.
+    `body_sha256` is null where the key of the body was destroyed: then nobody can tell it any more.
 
     `duration_ms` is the time from the door to the disk, null for what came by no door. `key_id`
     names the secret that verified the delivery, `replay_of` the delivery that it takes in again.
@@ -34,7 +37,7 @@ class DeliveryView(BaseModel):
     position: str | None
     store: str | None
     order_id: str | None
-    body_sha256: str
+    body_sha256: str | None
     reason: str | None
     address: str | None
     body_bytes: int | None
@@ -46,7 +49,8 @@ class DeliveryView(BaseModel):
 
 
 class WholeDelivery(DeliveryView):
-    """A delivery with its body: as text where that is UTF-8, else in base64."""
+    """A delivery with its body: as text where that is UTF-8, else in base64. A body that was kept
+    and is null cannot be read any more: its key was destroyed."""
 
     body_encoding: Literal["utf-8", "base64"] | None
     body: str | None
@@ -158,14 +162,15 @@ class DeliveryPage(BaseModel):
     next: int | None
 
 
-def delivery_page(rows: Sequence[DeliveryRow], limit: int) -> DeliveryPage:
+def delivery_page(rows: Sequence[DeliveryRow], limit: int, bodies: Bodies) -> DeliveryPage:
     """A page of up to `limit` rows; one row more says that there is a next page."""
-    items = [delivery_view(row) for row in rows[:limit]]
+    digests = bodies.digests(rows[:limit])
+    items = [delivery_view(row, digests.get(row.id)) for row in rows[:limit]]
     return DeliveryPage(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
-def delivery_view(row: DeliveryRow) -> DeliveryView:
-    """A row without its body."""
+def delivery_view(row: DeliveryRow, sha256: str | None) -> DeliveryView:
+    """A row without its body, and the sha256 of that."""
     store, order_id = split_stream(row.stream) if row.stream is not None else (None, None)
     took = (row.recorded_at - row.received_at) // timedelta(milliseconds=1)
     return DeliveryView(
@@ -177,7 +182,7 @@ def delivery_view(row: DeliveryRow) -> DeliveryView:
         position=str(row.position) if row.position else None,
         store=store,
         order_id=order_id,
-        body_sha256=row.body_sha256,
+        body_sha256=sha256,
         reason=row.reason,
         address=row.address,
         body_bytes=row.body_bytes,
@@ -239,7 +244,7 @@ def kept_refusals(kept: Sequence[KeptRefusal]) -> KeptRefusalList:
                 provider=one.provider,
                 reason=one.reason,
                 address=one.address,
-                body_sha256=one.body_sha256,
+                body_sha256=hashlib.sha256(one.body).hexdigest(),
                 body_bytes=len(one.body),
             )
             for one in kept
@@ -247,17 +252,16 @@ def kept_refusals(kept: Sequence[KeptRefusal]) -> KeptRefusalList:
     )
 
 
-def set_aside_view(
-    row: DeliveryRow, body: bytes | None, settled_by: DeliveryRow | None
-) -> SetAside:
+def set_aside_view(whole: WholeDelivery, settled_by: DeliveryRow | None) -> SetAside:
     """A delivery that was set aside."""
-    whole = whole_delivery(row, body)
-    by = delivery_view(settled_by) if settled_by else None
+    by = delivery_view(settled_by, whole.body_sha256) if settled_by else None
     return SetAside(**whole.model_dump(), settled_by=by)
 
 
-def whole_delivery(row: DeliveryRow, body: bytes | None) -> WholeDelivery:
-    """A row with its body."""
+def whole_delivery(row: DeliveryRow, bodies: Bodies, *, with_body: bool = True) -> WholeDelivery:
+    """A row, with the body that it kept, where that is wanted."""
+    opened = bodies.of_rows([row]).get(row.id)
+    body = opened.body if opened and row.has_body and with_body else None
     encoding: Literal["utf-8", "base64"] | None = None
     text = None
     if body is not None:
@@ -265,4 +269,5 @@ def whole_delivery(row: DeliveryRow, body: bytes | None) -> WholeDelivery:
             encoding, text = "utf-8", body.decode()
         except UnicodeDecodeError:
             encoding, text = "base64", base64.b64encode(body).decode()
-    return WholeDelivery(**delivery_view(row).model_dump(), body_encoding=encoding, body=text)
+    view = delivery_view(row, opened.sha256 if opened else None)
+    return WholeDelivery(**view.model_dump(), body_encoding=encoding, body=text)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from adapters.storage.log import PARTITION
+from adapters.vault.keys import OrderKey
+from adapters.vault.sealing import Place
 from domain.log import Position
 from domain.order import Deliveries, Order, OrderEvent, advance
 
@@ -17,16 +19,25 @@ EVENTS_MAX = 2_000  # of all orders that are kept; few, so that they stay in the
 
 @dataclass(slots=True)
 class HeldOrder:
-    """An order, the indexes of its stored events, and the entries of a batch that add to it."""
+    """An order, the indexes and the topics of its events, its key, if it has one, and the entries
+    of a batch that add to it."""
 
     order: Order
+    key: OrderKey | None = None
     indexes: list[int] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
     pending: dict[int, int] = field(default_factory=dict)  # version -> number of the entry
     deliveries: Deliveries = field(default_factory=dict)
 
     def advance(self, event: OrderEvent) -> None:
         """Take in one more event. Raises `ImpossibleHistory`."""
         self.order = advance(self.order, event, self.deliveries)
+        self.topics.append(type(event).__name__)
+
+    def place(self, version: int | None) -> Place:
+        """The event of a version, as what is sealed is bound to it."""
+        assert version is not None, "nothing was recorded"
+        return Place(self.order.id, version, self.topics[version - 1])
 
     def position(self, version: int) -> Position | None:
         """Where an event stands, None while the batch that adds it is not stored."""

@@ -4,7 +4,6 @@ They go through the same translation and decision as webhooks, so what is known 
 duplicate, and an import that was broken off is begun again from the start.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +57,7 @@ class Import:
     ) -> None:
         self.tally = Tally()
         self._ledger = ledger
+        self._hashing = ledger.vault.hashing
         self._provider = provider
         self._dry = dry
         self._clock = clock
@@ -97,12 +97,13 @@ class Import:
     def _delivery(self, exported: Exported) -> Delivery:
         now, body = self._clock(), exported.body
         if exported.problem is None:
-            return delivery_of(self._provider, Request([], body, now), None, Origin.IMPORT)
+            request = Request([], body, now)
+            return delivery_of(self._provider, request, None, self._hashing, Origin.IMPORT)
         return Delivery(
             self._provider.name,
             now,
             body,
-            hashlib.sha256(body).hexdigest(),
+            self._hashing.body(body),
             outcome=Outcome.QUARANTINED,
             reason=exported.problem,
             origin=Origin.IMPORT,

@@ -171,5 +171,6 @@ def _verify(service: Service, _: Caller, __: str, say: Say) -> str:
         service.signer.public_keys(),
         lambda done, whole: say("verifying", done, whole),
         processes=1,
+        vault=service.vault,
     )
     return verdict.model_dump_json()

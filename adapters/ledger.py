@@ -1,6 +1,6 @@
 """The ledger: an `eventsourcing` application over our log, and the batch append of deliveries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, cast
 
@@ -13,11 +13,14 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from adapters.batch import Batch, Command, Delivery, Receipt, Taken, is_open
+from adapters.batch import Batch, Command, Delivery, Receipt, Taken, is_open, names_of
 from adapters.held_orders import HeldOrder, HeldOrders
 from adapters.mapper import EventMapper
 from adapters.names import Directory
-from adapters.storage.log import EventLog, StoredAt, VersionConflict
+from adapters.storage.log import EventLog, MasterChanged, StoredAt, VersionConflict
+from adapters.vault import Unopened
+from adapters.vault.keys import Hashing
+from adapters.vault.vault import Vault
 from domain.log import Recorded, stream_of
 from domain.order import ImpossibleHistory, Order, OrderEvent
 from domain.payment import PaymentNotice
@@ -38,11 +41,13 @@ class OrderLedger(Application[str]):
     same stored events: `repository.get(stream, projector_func=project)`, `save(*events)` and the
     notification log.
 
-    With `registered_only`, news of an order that nobody registered waits until somebody does.
+    With `registered_only`, news of an order that nobody registered waits until somebody does. The
+    vault seals what may name a person.
     """
 
-    def __init__(self, log: EventLog, registered_only: bool = False) -> None:
+    def __init__(self, log: EventLog, vault: Vault, registered_only: bool = False) -> None:
         self.event_log = log
+        self.vault = vault
         self._registered_only = registered_only
         self._orders = HeldOrders()
         self._naming: frozenset[str] = frozenset()  # the stores that have names of orders
@@ -79,10 +84,13 @@ class OrderLedger(Application[str]):
         """
         for _ in range(CONFLICT_TRIES):
             batch = self._decide(commands)
+            batch.protection.seal()
             try:
-                positions = self.event_log.append(batch.entries)
+                positions = self.event_log.append(batch.entries, batch.protection.master)
             except VersionConflict as error:
                 conflict = error
+                if isinstance(error, MasterChanged):
+                    self.vault.refresh()
                 continue
             self._naming |= batch.naming
             self._orders.keep(batch.close(positions))
@@ -105,12 +113,14 @@ class OrderLedger(Application[str]):
         """The batch that commands make, decided on the orders as they are now."""
         naming = self._stores_with_names(commands)
         taken = self._take(_streams(commands))
-        names = _names_to_look_up(commands, naming, taken) if naming else []
+        hashing = self.vault.hashing
+        names = _names_to_look_up(commands, naming, taken, hashing) if naming else []
         found = self.event_log.named(names) if names else ()
         if found:
             named = {stream_of(store, order_id) for store, _, order_id, _ in found}
             taken |= self._take(named - taken.keys())
-        batch = Batch(self.mapper, taken, Directory(found), naming, self._registered_only)
+        directory = Directory(found)
+        batch = Batch(self.mapper, taken, directory, naming, self._registered_only, self.vault)
         for command in commands:
             batch.add(command)
         return batch
@@ -135,13 +145,16 @@ class OrderLedger(Application[str]):
             else:
                 missing.append(stream)
         stored = self.event_log.load(missing) if missing else {}
+        keys = self.event_log.keys([at[0].position.index for at in stored.values()])
         for stream in missing:
-            taken[stream] = self._fold(stream, stored.get(stream, ()))
+            taken[stream] = self._fold(stream, stored.get(stream, ()), keys)
         return taken
 
-    def _fold(self, stream: str, stored: Sequence[StoredAt]) -> Taken:
+    def _fold(self, stream: str, stored: Sequence[StoredAt], keys: Mapping[int, bytes]) -> Taken:
         held = HeldOrder(Order(stream))
         try:
+            if stored and (wrapped := keys.get(stored[0].position.index)) is not None:
+                held.key = self.vault.unwrap(wrapped, stream)
             for at in stored:
                 held.advance(self._decode(at).event)
                 held.indexes.append(at.position.index)
@@ -149,6 +162,8 @@ class OrderLedger(Application[str]):
             return f"damaged order: {error}"
         except MapperDeserialisationError:
             return "damaged order: an event of it cannot be read"
+        except Unopened as error:
+            return f"damaged order: {error}"
         return held
 
     def _decode(self, stored: StoredAt) -> Recorded[OrderEvent]:
@@ -164,13 +179,18 @@ def _streams(commands: Iterable[Command]) -> set[str]:
         if isinstance(command, Delivery):
             for notice in command.notices:
                 streams.add(stream_of(notice.store, notice.order_id))
+                if notice.is_typed and notice.personal is not None:
+                    streams.update(stream_of(notice.store, n) for n in notice.personal.references)
         else:
             streams.add(stream_of(command.store, command.order_id))
     return streams
 
 
 def _names_to_look_up(
-    commands: Iterable[Command], naming: frozenset[str], taken: dict[str, Taken]
+    commands: Iterable[Command],
+    naming: frozenset[str],
+    taken: dict[str, Taken],
+    hashing: Hashing,
 ) -> list[tuple[str, str]]:
     """The names by which what a batch tells may find a registered order, or parked news."""
     names: dict[tuple[str, str], None] = {}
@@ -178,12 +198,14 @@ def _names_to_look_up(
         told: list[PaymentNotice | Placement] = []
         if isinstance(command, Placement):
             told.append(command)
+            for name in names_of(command):  # what a payer typed waits under its hash
+                names[command.store, hashing.reference(name)] = None
         elif isinstance(command, Delivery):
             for notice in command.notices:
                 order = taken[stream_of(notice.store, notice.order_id)]
                 if notice.store in naming and is_open(order):
                     told.append(notice)
         for one in told:
-            for name in (one.order_id, *one.references):
+            for name in names_of(one):
                 names[one.store, name] = None
     return list(names)

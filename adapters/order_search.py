@@ -38,7 +38,8 @@ class BadCursor(ValueError):
 class OrderFilter(BaseModel):
     """Which orders are wanted; what is None asks for nothing.
 
-    `reference` is one of an order's references, or its own id. `amount` is compared as a number.
+    `reference` is one of an order's references, or its own id, `customer` the provider's name for
+    who buys. `amount` is compared as a number.
     `since` and `until` bound the time of the last change, `until` excluded. With `newest` the last
     changed comes first, which it also does where times are bounded.
     """
@@ -48,6 +49,7 @@ class OrderFilter(BaseModel):
     review_open: bool = False
     parked: bool = False
     reference: str | None = None
+    customer: str | None = None
     provider: str | None = None
     amount: Decimal | None = None
     currency: str | None = None
@@ -68,12 +70,20 @@ class OrderFilter(BaseModel):
     @property
     def is_selective(self) -> bool:
         """Whether an index knows the few orders that are wanted."""
-        return self.are_few or self.amount is not None or self.reference is not None
+        named = self.reference is not None or self.customer is not None
+        return self.are_few or self.amount is not None or named
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What the list is in the order of."""
         return BY_CHANGE if self.by_change else BY_ID
+
+
+class Hidden(NamedTuple):
+    """The keyed hashes of a wanted reference and customer: what may name a person is kept so."""
+
+    reference: str | None = None
+    customer: str | None = None
 
 
 class Listed(NamedTuple):
@@ -90,6 +100,7 @@ def list_orders(
     after: Cursor | None,
     limit: int,
     param: Callable[[Any], Any],
+    hidden: Hidden,
 ) -> Listed:
     """The next orders after a place; `param` gives a value the form in which it is kept.
 
@@ -111,7 +122,7 @@ def list_orders(
         end = reader.first(ORDERS, wanted.columns, nth, params)
     if end is not None:
         walked.append((f"{place} {before} {marks}", [*end]))
-    join, named = _named(reader, wanted)
+    join, named = _named(reader, wanted, hidden)
     where, params = _where([*walked, *chosen])
     clauses = f"{join} {where} {ordered} LIMIT {limit + 1:d}"
     rows = reader.select(ORDERS, clauses, [*named, *params])
@@ -167,20 +178,29 @@ def _place(wanted: OrderFilter, column: str) -> str:
     return _column(column, has_index=not wanted.are_few)
 
 
-def _named(reader: Reader, wanted: OrderFilter) -> tuple[str, list[Any]]:
-    """The orders of a reference, or of this very id, as what all orders are joined with: so that
-    they are looked up by their keys. An order of that id may be in any store; there are few."""
-    name = wanted.reference
-    if name is None:
-        return "", []
-    stores = [wanted.store] if wanted.store is not None else reader.stores(ORDERS)
+def _named(reader: Reader, wanted: OrderFilter, hidden: Hidden) -> tuple[str, list[Any]]:
+    """The orders of a reference, or of this very id, and those of a customer, as what all orders
+    are joined with: so that they are looked up by their keys. An order of that id may be in any
+    store; there are few."""
+    joins, params = [], list[Any]()
     key = 'SELECT "store", "order_id" FROM'
-    keys = [f'{key} {reader.relation(REFERENCES)} AS r WHERE "reference" = ?']
-    own = f'{key} {reader.relation(ORDERS)} AS o WHERE "store" = ? AND "order_id" = ?'
-    keys += [own] * len(stores)
-    params = [name, *(value for store in stores for value in (store, name))]
-    on = 'k."store" = t."store" AND k."order_id" = t."order_id"'
-    return f"JOIN ({' UNION '.join(keys)}) AS k ON {on}", params
+    named = f'{key} {reader.relation(REFERENCES)} AS r WHERE "reference" = ?'
+    name = wanted.reference
+    if name is not None:
+        stores = [wanted.store] if wanted.store is not None else reader.stores(ORDERS)
+        own = f'{key} {reader.relation(ORDERS)} AS o WHERE "store" = ? AND "order_id" = ?'
+        keys = [named, named, *([own] * len(stores))]
+        params += [name, hidden.reference]
+        params += [value for store in stores for value in (store, name)]
+        joins.append(f"JOIN ({' UNION '.join(keys)}) AS k ON {_same('k')}")
+    if wanted.customer is not None:
+        joins.append(f"JOIN ({named}) AS c ON {_same('c')}")
+        params.append(hidden.customer)
+    return " ".join(joins), params
+
+
+def _same(joined: str) -> str:
+    return f'{joined}."store" = t."store" AND {joined}."order_id" = t."order_id"'
 
 
 def amount_asked(text: object) -> object:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from adapters.mapper import decode
-from adapters.order_search import OrderFilter, write_cursor
+from adapters.order_search import Hidden, OrderFilter, write_cursor
 from adapters.queries import (
     EventView,
     OrderPage,
@@ -102,13 +102,14 @@ class Past:
         after so many steps it ends. Raises `BadCursor`."""
         upto = self._upto(clocks.as_of)
         items: list[OrderView] = []
+        hidden = self._queries.hidden(wanted)
         reached = after
         for _ in range(steps):
             candidates, end = self._candidates(wanted, upto, reached)
             orders = self._orders([stream for _, stream in candidates], upto, clocks)
             for cursor, stream in candidates:
                 order = orders.get(stream)
-                if order is not None and self._fits(order, wanted):
+                if order is not None and self._fits(order, wanted, hidden):
                     if len(items) == limit:
                         return OrderPage(items=items, next=reached)
                     items.append(order_view(order))
@@ -118,13 +119,15 @@ class Past:
             reached = end
         return OrderPage(items=items, next=reached)
 
-    def _fits(self, order: OrderRow, wanted: OrderFilter) -> bool:
+    def _fits(self, order: OrderRow, wanted: OrderFilter, hidden: Hidden) -> bool:
         """Whether an order, as it was, is wanted."""
+        named = wanted.reference in _names_of(order) or hidden.reference in order.hidden
         return (
             (wanted.status is None or order.status == wanted.status)
             and (not wanted.review_open or order.review is not None)
             and (not wanted.parked or order.parked_since is not None)
-            and (wanted.reference is None or wanted.reference in _names_of(order))
+            and (wanted.reference is None or named)
+            and (wanted.customer is None or hidden.customer in order.hidden)
             and (wanted.provider is None or order.provider == wanted.provider)
             and (wanted.amount is None or order.amount == wanted.amount)
             and (wanted.currency is None or order.currency == wanted.currency)
@@ -137,8 +140,10 @@ class Past:
     ) -> tuple[Sequence[tuple[str, str]], str | None]:
         """The next orders that may be wanted, each with the cursor behind it, and the cursor behind
         them all; None at the end."""
-        if wanted.reference is not None:
-            named = OrderFilter(store=wanted.store, reference=wanted.reference)
+        if wanted.reference is not None or wanted.customer is not None:
+            named = OrderFilter(
+                store=wanted.store, reference=wanted.reference, customer=wanted.customer
+            )
             rows = self._queries.order_rows(named, after, ORDERS_AT_ONCE)
             candidates = [
                 (write_cursor((row.store, row.order_id)), stream_of(row.store, row.order_id))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from eventsourcing.persistence import MapperDeserialisationError
 
 from adapters.access.roles import Caller
+from adapters.bodies import Bodies, Opened
 from adapters.intake import delivery_of
 from adapters.ledger import Delivery, OrderLedger, Receipt
 from adapters.providers import Provider, replayed
@@ -52,16 +53,21 @@ class Quarantine:
     """
 
     def __init__(
-        self, ledger: OrderLedger, providers: Mapping[str, Provider], operators: OperatorLog
+        self,
+        ledger: OrderLedger,
+        bodies: Bodies,
+        providers: Mapping[str, Provider],
+        operators: OperatorLog,
     ) -> None:
         self._ledger = ledger
+        self._bodies = bodies
         self._providers = providers
         self._operators = operators
 
     def replay(self, delivery_id: int) -> Delivery:
         """What takes a delivery in again: one that was set aside, or recorded with a word that was
         not known. Raises `NoSuchDelivery` and `CannotSettle`."""
-        row, body, context = self._kept(delivery_id)
+        row, kept = self._kept(delivery_id)
         provider = self._providers.get(row.provider)
         if provider is None:
             raise CannotSettle(
@@ -71,8 +77,11 @@ class Quarantine:
         was_set_aside = row.outcome in SET_ASIDE
         if was_set_aside:
             self._require_open(row)
-        request = replayed(body, context, row.received_at)
-        delivery = delivery_of(provider, request, row.key_id, Origin.REPLAY, delivery_id)
+        request = replayed(kept.body, kept.context, row.received_at)
+        hashing = self._ledger.vault.hashing
+        delivery = delivery_of(
+            provider, request, row.key_id, hashing, Origin.REPLAY, delivery_id, kept.opens
+        )
         if not was_set_aside:
             self._require_news(row, delivery)
         return delivery
@@ -82,7 +91,7 @@ class Quarantine:
 
         Raises `NoSuchDelivery` and `CannotSettle`.
         """
-        row, body, _ = self._kept(delivery_id)
+        row = self._row(delivery_id)
         if row.outcome not in SET_ASIDE:
             raise CannotSettle(
                 f"delivery {delivery_id} is {row.outcome}: only what was set aside is discarded"
@@ -91,13 +100,14 @@ class Quarantine:
         return Delivery(
             row.provider,
             row.received_at,
-            body,
-            row.body_sha256,
+            b"",
+            row.body_hash,
             outcome=Outcome.DISCARDED,
             reason=reason,
             key_id=row.key_id,
             origin=Origin.REPLAY,
             replay_of=delivery_id,
+            body_bytes=row.body_bytes,
         )
 
     def log(
@@ -163,23 +173,26 @@ class Quarantine:
                 return
             before = rows[-1].id
 
-    def _kept(self, delivery_id: int) -> tuple[DeliveryRow, bytes, str | None]:
-        """A delivery, with the body and the context that it or the one it replays was kept with."""
-        found = self._ledger.event_log.delivery(delivery_id)
-        if found is None:
+    def _row(self, delivery_id: int) -> DeliveryRow:
+        row = self._ledger.event_log.delivery(delivery_id)
+        if row is None:
             raise NoSuchDelivery(f"there is no delivery {delivery_id}")
-        row, body = found
-        kept = row
-        while body is None and kept.replay_of is not None:
-            found = self._ledger.event_log.delivery(kept.replay_of)
-            assert found is not None, "a replay names a delivery that is there"
-            kept, body = found
-        if body is None:
+        return row
+
+    def _kept(self, delivery_id: int) -> tuple[DeliveryRow, Opened]:
+        """A delivery, with the body that it or the one it replays was kept with."""
+        row = self._row(delivery_id)
+        if not row.has_body and row.replay_of is None:
             raise CannotSettle(
                 f"delivery {delivery_id} is a {row.outcome} whose bytes are with an earlier "
                 "delivery: replay that one"
             )
-        return row, body, kept.context
+        kept = self._bodies.of_rows([row]).get(row.id)
+        if kept is None:
+            raise CannotSettle(
+                f"the body of delivery {delivery_id} cannot be read any more: its key was destroyed"
+            )
+        return row, kept
 
     def _require_open(self, row: DeliveryRow) -> None:
         if row.replay_of is not None:
@@ -219,7 +232,7 @@ class Quarantine:
             for recorded in history
             if isinstance(recorded.event, PaymentReceived)
             and recorded.event.provider == notice.provider
-            and recorded.event.body_sha256 == notice.body_sha256
+            and recorded.event.bytes_hash == notice.body_hash
         ]
         return bool(told) and told[-1] is PaymentStatus.UNRECOGNIZED
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from eventsourcing.persistence import MapperDeserialisationError
 from pydantic import BaseModel
 
+from adapters.bodies import Bodies
 from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
 from adapters.order_search import (
     BadCursor,
+    Hidden,
     Listed,
     OrderFilter,
     list_orders,
@@ -18,9 +21,9 @@ from adapters.order_search import (
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
-from domain.log import Position, Recorded
+from domain.log import Position, Recorded, stream_of
 from domain.money import amount_text
-from domain.order import OrderEvent
+from domain.order import News, OrderEvent
 from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
@@ -32,7 +35,8 @@ RECONCILED = (Origin.IMPORT, Origin.RECONCILE)
 
 
 class OrderView(BaseModel):
-    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC."""
+    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC. `erased` says that
+    what may name a person cannot be read any more; until then its history tells it."""
 
     order_id: str
     store: str
@@ -49,6 +53,7 @@ class OrderView(BaseModel):
     position: str
     registered: bool
     parked_since: datetime | None
+    erased: bool
 
 
 class ParkedNews(BaseModel):
@@ -66,6 +71,9 @@ class EventView(BaseModel):
     `decision` that of the registration or the verdict that let a PAID count which had waited.
     `key_id` names the secret that proved news, `origin` the way on which it came in (webhook,
     replay, import, reconcile); `reconciled` news is what webhooks lost and was brought in later.
+    `body_digest` is the salted digest that is in the log, `body_sha256` that of the body itself,
+    null once its key was destroyed. `customer`, and the references that somebody typed, are told in
+    an order's history alone, and only as long.
     """
 
     position: str
@@ -86,7 +94,9 @@ class EventView(BaseModel):
     payment_amount: str | None
     references: list[str]
     delivery_key: str | None
+    body_digest: str | None
     body_sha256: str | None
+    customer: str | None
     disposition: str | None
     stale: bool
     caused_by: int | None
@@ -134,8 +144,11 @@ class AmbiguousReference(Exception):
 class Queries:
     """The read side. Every method blocks; call none on an event loop."""
 
-    def __init__(self, ledger: OrderLedger, views: Views, effects: EffectStore) -> None:
+    def __init__(
+        self, ledger: OrderLedger, views: Views, effects: EffectStore, bodies: Bodies
+    ) -> None:
         self._ledger = ledger
+        self._bodies = bodies
         self._views = views
         self._effects = effects
 
@@ -153,7 +166,7 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        row = self._views.read(lambda reader: _find(reader, store, name))
+        row = self._find(store, name)
         return row.order_id if row else None
 
     def order(self, store: str, name: str) -> OrderView | None:
@@ -161,8 +174,12 @@ class Queries:
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
-        row = self._views.read(lambda reader: _find(reader, store, name))
+        row = self._find(store, name)
         return order_view(row) if row else None
+
+    def _find(self, store: str, name: str) -> OrderRow | None:
+        typed = self._ledger.vault.hashing.reference(name)
+        return self._views.read(lambda reader: _find(reader, store, name, typed))
 
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
@@ -189,7 +206,19 @@ class Queries:
     def _listed(self, wanted: OrderFilter, after: str | None, limit: int) -> Listed:
         place = None if after is None else read_cursor(wanted, after)
         param = self._views.param
-        return self._views.read(lambda reader: list_orders(reader, wanted, place, limit, param))
+        hidden = self.hidden(wanted)
+        return self._views.read(
+            lambda reader: list_orders(reader, wanted, place, limit, param, hidden)
+        )
+
+    def hidden(self, wanted: OrderFilter) -> Hidden:
+        """What is looked for, as the read models hold what may name a person: hashed."""
+        reference, customer = wanted.reference, wanted.customer
+        hashing = self._ledger.vault.hashing if reference or customer else None
+        return Hidden(
+            hashing.reference(reference) if hashing and reference else None,
+            hashing.customer(customer) if hashing and customer else None,
+        )
 
     def parked(self) -> ParkedNews:
         """What waits for its order to be registered, since when."""
@@ -204,6 +233,7 @@ class Queries:
         if not rows:
             return None
         events = self.events(rows)
+        self._tell_private(stream_of(store, order_id), events)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
@@ -230,8 +260,26 @@ class Queries:
             left = None if left is None else left - len(rows)
 
     def events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
-        """Events as people and programs see them."""
-        return [_event_view(row) for row in rows]
+        """Events as people and programs see them, with the sha256 of their bodies as long as the
+        keys of those are there."""
+        told = [row.idx for row in rows if row.body_digest is not None]
+        opened = self._bodies.of_events(told)
+        return [
+            _event_view(row, opened[row.idx].sha256 if row.idx in opened else None) for row in rows
+        ]
+
+    def _tell_private(self, stream: str, events: Sequence[EventView]) -> None:
+        """Add what is private in events of an order, as long as its key is there."""
+        try:
+            history = self._ledger.history(stream)
+        except MapperDeserialisationError:
+            return  # a damaged event: `verify` tells of it
+        news = [told.event for told in history if isinstance(told.event, News)]
+        private = self._bodies.private(news)
+        for event in events:
+            if (personal := private.get(event.version)) is not None:
+                event.references += personal.references
+                event.customer = personal.customer
 
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
@@ -240,14 +288,15 @@ class Queries:
         return self._views.read(lambda reader: select_payments(reader, wanted, after, limit, param))
 
 
-def _find(reader: Reader, store: str, name: str) -> OrderRow | None:
+def _find(reader: Reader, store: str, name: str, typed: str) -> OrderRow | None:
     rows = reader.rows(ORDERS, [(store, name)])
     if not rows:
-        clauses = 'WHERE "store" = ? AND "reference" = ? LIMIT 2'
-        found = reader.select(REFERENCES, clauses, (store, name))
+        clauses = 'WHERE "store" = ? AND "reference" IN (?, ?) LIMIT 3'
+        named = reader.select(REFERENCES, clauses, (store, name, typed))
+        found = {one.order_id for one in named}
         if len(found) > 1:
             raise AmbiguousReference
-        rows = reader.rows(ORDERS, [(store, one.order_id) for one in found])
+        rows = reader.rows(ORDERS, [(store, order_id) for order_id in found])
     return rows[0] if rows else None
 
 
@@ -285,15 +334,22 @@ def order_view(row: OrderRow) -> OrderView:
         position=str(Position(row.partition, row.idx)),
         registered=bool(row.registered),  # an older release's generation does not say
         parked_since=row.parked_since,
+        erased=bool(row.erased),
     )
 
 
-def _event_view(row: HistoryRow) -> EventView:
+def _event_view(row: HistoryRow, body_sha256: str | None) -> EventView:
     values = row._asdict()
     position = Position(values.pop("partition"), values.pop("idx"))
     for name in ("amount", "payment_amount"):
         values[name] = amount_text(values[name]) if values[name] is not None else None
-    return EventView(position=str(position), reconciled=values["origin"] in RECONCILED, **values)
+    return EventView(
+        position=str(position),
+        reconciled=values["origin"] in RECONCILED,
+        body_sha256=body_sha256,
+        customer=None,
+        **values,
+    )
 
 
 def read_position(text: str | None) -> Position | None:

@@ -129,7 +129,7 @@ class Rebuild:
         elif parts:
             self._build_together(generation, parts, min(workers, len(parts)), url, target, tell)
         if parts:
-            self.steps.join(generation, self.projection)
+            self.steps.join(generation, self.projection, workers)
         return self.catch_up(generation)
 
     def catch_up(self, generation: Generation) -> Generation:

@@ -88,9 +88,9 @@ class Reconciliation:
         Raises `StorageUnavailable` and `VersionConflict`, and what reading the entries raises.
         """
         for entry in entries:
-            delivery = delivery_of(
-                self._provider, Request([], entry.body, self._clock()), None, Origin.RECONCILE
-            )
+            request = Request([], entry.body, self._clock())
+            hashing = self._ledger.vault.hashing
+            delivery = delivery_of(self._provider, request, None, hashing, Origin.RECONCILE)
             found = self._judge(entry, delivery)
             self.tally.update(finding.sort for finding in found)
             bad = [f for f in found if f.sort not in (Sort.AGREES, Sort.IGNORED)]
@@ -128,8 +128,8 @@ class Reconciliation:
         if not news:
             why = "nothing was told of this order"
             return Finding(Sort.MISSING, line, notice, stream, reason=why)
-        same = (notice.delivery_key, notice.body_sha256)
-        if any((n.delivery_key, n.body_sha256) == same for n in news):
+        same = (notice.delivery_key, notice.body_hash)
+        if any((n.delivery_key, n.bytes_hash) == same for n in news):
             return Finding(Sort.AGREES, line, notice, stream)
         payment = notice.payment
         if payment and all(n.payment is None or n.payment.ref != payment.ref for n in news):

@@ -1,7 +1,6 @@
 """What did not authenticate: noted off the path of deliveries, and verified again on request."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +52,7 @@ class RefusalNotes:
             name: kept_headers(table) for name, table in settings.items() if table.keep_refused
         }
         self._noted: dict[tuple[str, Reason], _Noted] = {}
-        self._whole: dict[tuple[str, str], KeptRefusal] = {}
+        self._whole: dict[tuple[str, bytes], KeptRefusal] = {}
         self._some = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -80,7 +79,7 @@ class RefusalNotes:
         fits = 0 < len(request.body) <= KEPT_BYTES_MAX and len(self._whole) < KEPT_ROWS
         if names is not None and may_verify and fits:
             kept = _whole(provider, request, refused, names)
-            self._whole.setdefault((kept.provider, kept.body_sha256), kept)
+            self._whole.setdefault((kept.provider, kept.body), kept)
         self._some.set()
 
     async def _write_often(self) -> None:
@@ -143,7 +142,6 @@ def _whole(
         provider.name,
         refused.reason.value,
         request.client,
-        hashlib.sha256(request.body).hexdigest(),
         [(name, value) for name, value in request.headers if name in names],
         request.body,
     )
@@ -215,7 +213,9 @@ class RefusedDeliveries:
         verdict = verdict_of(provider, request)
         if isinstance(verdict, Refused):
             return Retried(kept.id, None, verdict.detail)
-        (receipt,) = self._ledger.record([delivery_of(provider, request, verdict.key_id)])
+        hashing = self._ledger.vault.hashing
+        delivery = delivery_of(provider, request, verdict.key_id, hashing)
+        (receipt,) = self._ledger.record([delivery])
         self._operators.append(
             replace(
                 Operation.by(caller, "quarantine retry-refused", f"refusal {kept.id}"),

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from adapters.bodies import Bodies
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.dispatch import Dispatch, Pace, Worker
 from adapters.effects.outbox import Outbox
@@ -23,9 +25,10 @@ from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
 from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.effects import EffectStore
-from adapters.storage.opening import open_storage
+from adapters.storage.opening import open_evidence, open_storage
 from adapters.storage.refusals import Refusals
 from adapters.traffic import TrafficWatch
+from adapters.vault.vault import Vault
 from adapters.watching import Watch
 from projections.known import PROJECTIONS
 from projections.runner import Runner
@@ -48,28 +51,29 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.storage = open_storage(settings.database_url, PROJECTIONS)
-        self.ledger = OrderLedger(self.storage.log, settings.require_registered_orders)
+        self.evidence = self.storage.evidence
+        ledger_id = self.evidence.ledger_id()
+        self.vault = Vault(self.storage.vault, settings.master_source(ledger_id))
+        self.bodies = Bodies(self.storage.log, self.vault)
+        self.ledger = OrderLedger(self.storage.log, self.vault, settings.require_registered_orders)
         self.views = self.storage.views
         self.source = EventSource(self.storage.evidence.raw_rows)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
-        self.refusals = Refusals(self.storage.access)
+        self.refusals = Refusals(self.storage.access, self.vault)
         silence = {name: table.silence_seconds for name, table in settings.providers.items()}
         self.traffic = TrafficWatch(self.storage.log, self.storage.traffic, silence)
         self.effects = EffectStore(self.storage.effects, self.operators)
         self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
-        self.queries = Queries(self.ledger, self.views, self.effects)
+        self.queries = Queries(self.ledger, self.views, self.effects, self.bodies)
         self.past = Past(self.storage.events, self.queries)
-        self.evidence = self.storage.evidence
         self.signer = Signer(
-            self.evidence,
-            settings.seal_keys_path(self.evidence.ledger_id()),
-            settings.ledger_name,
+            self.evidence, settings.seal_keys_path(ledger_id), settings.ledger_name
         )
         self.sealer = Sealer(
             self.evidence, self.signer, settings.seal_seconds, recent=self.source.recent
         )
-        self.bundler = Bundler(self.evidence, self.signer, self.sealer)
+        self.bundler = Bundler(self.evidence, self.signer, self.sealer, self.bodies)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
         self.tracing: Tracing | None = None
         self.watch = Watch(self.storage, PROJECTIONS)
@@ -111,6 +115,22 @@ class Service:
         self.storage.close()
 
 
+@cache
+def _ledger_id(url: str) -> str:
+    evidence = open_evidence(url)
+    try:
+        return evidence.ledger_id()
+    finally:
+        evidence.close()
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where a ledger's secrets that were made are kept. For a ledger in PostgreSQL the database is
+    asked which one it is. Raises `StorageUnavailable`."""
+    is_file = settings.database_path is not None
+    return settings.folder("" if is_file else _ledger_id(settings.database_url))
+
+
 def providers(settings: Settings) -> Mapping[str, Provider]:
     """The configured providers by name, each with its live secrets."""
     return {
@@ -124,7 +144,7 @@ def webhook_secrets(settings: Settings, provider: str) -> tuple[Secret, ...]:
     configured with, else a hash under a key that is kept beside the ledger."""
     names = [secret.name for secret in settings.providers[provider].secrets] or [None]
     values = webhook_credentials(settings, provider).tokens
-    key = made_once(settings.folder, "key-id-key")
+    key = made_once(folder_of(settings), "key-id-key")
     return tuple(
         Secret(name or key_id_of(value, key), value)
         for name, value in zip(names, values, strict=True)
@@ -137,14 +157,14 @@ def webhook_credentials(settings: Settings, provider: str) -> Credentials:
     configured = settings.providers[provider].secrets
     if configured:
         return Credentials(tuple(one.value.get_secret_value() for one in configured), False)
-    return Credentials((made_once(settings.folder, f"webhook-token-{provider}"),), True)
+    return Credentials((made_once(folder_of(settings), f"webhook-token-{provider}"),), True)
 
 
 def api_credentials(settings: Settings) -> Credentials:
     """The query API's tokens; one is made and kept beside the ledger where none is set."""
     if settings.api_tokens:
         return Credentials(tuple(t.get_secret_value() for t in settings.api_tokens), False)
-    return Credentials((made_once(settings.folder, "api-token"),), True)
+    return Credentials((made_once(folder_of(settings), "api-token"),), True)
 
 
 def api_tokens(settings: Settings) -> Tokens:

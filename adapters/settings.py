@@ -32,6 +32,7 @@ from adapters.providers import ProviderSettings, kind_of
 from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_path
+from adapters.vault.masters import MasterSource
 from domain.money import exact_amount
 
 PREFIX = "ORDER_LEDGER_"
@@ -114,6 +115,14 @@ class Settings(BaseSettings):
     seal_keys_file: Path | None = Field(
         None, description="the private keys that sign; without it they are made and kept"
     )
+    master_keys: tuple[SecretStr, ...] = Field(
+        (),
+        description="the keys that wrap the orders' keys, newest first: base64 of 32 bytes each; "
+        "without them they are in master_key_file",
+    )
+    master_key_file: Path | None = Field(
+        None, description="the same, one a line; without it one is made with the ledger, and kept"
+    )
     witness_url: str | None = Field(
         None, repr=False, description="where `checkpoint publish` sends a checkpoint"
     )
@@ -177,20 +186,28 @@ class Settings(BaseSettings):
         """The file of the ledger, where it is one."""
         return sqlite_path(self.database_url) if is_sqlite(self.database_url) else None
 
-    @property
-    def folder(self) -> Path:
-        """Where secrets that were made are kept: beside the ledger's file, else in `var`."""
-        return self.database_path.parent if self.database_path else Path("var")
+    def folder(self, ledger_id: str) -> Path:
+        """Where secrets that were made are kept: beside the ledger's file, or, for a ledger in
+        PostgreSQL, in the user's data folder (XDG), never relative to the working folder."""
+        if self.database_path is not None:
+            return self.database_path.parent
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return data / "order-ledger" / ledger_id
 
     def seal_keys_path(self, ledger_id: str) -> Path:
-        """The file of the keys that sign: configured, or beside the ledger's file, or, for a ledger
-        in PostgreSQL, in the user's data folder (XDG), never relative to the working folder."""
-        if self.seal_keys_file is not None:
-            return self.seal_keys_file
-        if self.database_path is not None:
-            return self.database_path.with_name(f"{self.database_path.stem}-seal-keys.pem")
-        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        return data / "order-ledger" / ledger_id / "seal-keys.pem"
+        """The file of the keys that sign: configured, or in the ledger's folder."""
+        return self.seal_keys_file or self._made(ledger_id, "seal-keys.pem")
+
+    def master_source(self, ledger_id: str) -> MasterSource:
+        """Where the master key is: configured, or in the ledger's folder."""
+        configured = [key.get_secret_value() for key in self.master_keys]
+        path = self.master_key_file or self._made(ledger_id, "master-keys.txt")
+        return MasterSource(path, tuple(configured))
+
+    def _made(self, ledger_id: str, name: str) -> Path:
+        """A file beside the ledger's; one folder may hold several ledgers in files."""
+        prefix = f"{self.database_path.stem}-" if self.database_path is not None else ""
+        return self.folder(ledger_id) / f"{prefix}{name}"
 
     @classmethod
     def settings_customise_sources(
@@ -255,7 +272,8 @@ def _no_json() -> list[str]:
     for variable, value in os.environ.items():
         tables = variable.startswith((f"{PREFIX}PROVIDERS", f"{PREFIX}EFFECTS"))
         listed = variable.endswith(LISTS)
-        if variable in (f"{PREFIX}API_TOKENS", f"{PREFIX}TRUSTED_PROXIES") or (tables and listed):
+        named = variable.removeprefix(PREFIX) in ("API_TOKENS", "TRUSTED_PROXIES", "MASTER_KEYS")
+        if named or (tables and listed):
             try:
                 json.loads(value)
             except ValueError:

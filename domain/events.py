@@ -56,14 +56,21 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News(OrderEvent):
-    """The facts of a delivery, as told by the provider (see `domain.payment.PaymentNotice`)."""
+    """The facts of a delivery, as told by the provider (see `domain.payment.PaymentNotice`).
+
+    What could give a person back is not among them in clear. `body_hash` is a keyed hash of the
+    body's bytes, None where the delivery key is that hash; `body_digest` is a salted one, whose
+    salt dies with the order's key; `hidden_references` and `customer` are keyed hashes; `private`
+    is what they stand for, sealed under the order's key. The domain compares and hands on.
+    """
 
     provider: str
     delivery_key: str
     status: PaymentStatus
     raw_status: str
     received_at: datetime
-    body_sha256: str
+    body_hash: str | None = None
+    body_digest: str | None = None
     references: tuple[str, ...] = ()
     amount: Decimal | None = None
     currency: str | None = None
@@ -71,6 +78,14 @@ class News(OrderEvent):
     occurred_at: datetime | None = None
     key_id: str | None = None
     origin: Origin = Origin.WEBHOOK
+    hidden_references: tuple[str, ...] = ()
+    customer: str | None = None
+    private: str | None = None
+
+    @property
+    def bytes_hash(self) -> str:
+        """The keyed hash of the body's bytes."""
+        return self.body_hash or self.delivery_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +138,17 @@ class ParkedNewsMoved(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalDataErased(OrderEvent):
+    """The order's key was destroyed, so that nobody can read its bodies and private fields again.
+
+    `by` says who did it, and `reason` why. Later deliveries keep their facts only.
+    """
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consequence(OrderEvent):
     """What follows from an earlier event, which it names by its version."""
 
@@ -154,5 +180,5 @@ class ReviewRequired(Consequence):
 
 EVENT_TYPES: tuple[type[OrderEvent], ...] = (
     PaymentReceived, DeliveryConflicted, OrderPlaced, ReviewResolved, ParkedNewsMoved,
-    Delivered, PaymentFailed, ReviewRequired,
+    PersonalDataErased, Delivered, PaymentFailed, ReviewRequired,
 )  # fmt: skip

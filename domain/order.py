@@ -23,6 +23,7 @@ from domain.events import (
     ParkedNewsMoved,
     PaymentFailed,
     PaymentReceived,
+    PersonalDataErased,
     ReviewReason,
     ReviewRequired,
     ReviewResolved,
@@ -43,35 +44,11 @@ from domain.transitions import (
 )
 
 __all__ = [
-    "EVENT_TYPES",
-    "TRANSITIONS",
-    "Consequence",
-    "Decision",
-    "Delivered",
-    "Deliveries",
-    "DeliveryConflicted",
-    "Disposition",
-    "ImpossibleHistory",
-    "News",
-    "Order",
-    "OrderEvent",
-    "OrderPlaced",
-    "OrderStatus",
-    "ParkedNewsMoved",
-    "PaymentFailed",
-    "PaymentReceived",
-    "ReviewReason",
-    "ReviewRequired",
-    "ReviewResolved",
-    "Then",
-    "Unregistered",
-    "Verdict",
-    "advance",
-    "decide",
-    "evolve",
-    "project",
-    "receive",
-    "told_status",
+    "EVENT_TYPES", "TRANSITIONS", "Consequence", "Decision", "Delivered", "Deliveries",
+    "DeliveryConflicted", "Disposition", "ImpossibleHistory", "News", "Order", "OrderEvent",
+    "OrderPlaced", "OrderStatus", "ParkedNewsMoved", "PaymentFailed", "PaymentReceived",
+    "PersonalDataErased", "ReviewReason", "ReviewRequired", "ReviewResolved", "Then",
+    "Unregistered", "Verdict", "advance", "decide", "evolve", "project", "receive", "told_status",
 ]  # fmt: skip
 
 S = PaymentStatus
@@ -114,6 +91,10 @@ def advance(order: Order, event: OrderEvent, deliveries: Deliveries) -> Order:
         case ParkedNewsMoved():
             _require(bool(order.parked) and not order.placed, event, "nothing is parked here")
             return order._replace(version=event.originator_version, parked=())
+        case PersonalDataErased():
+            _require(order.version > 0 and not order.erased, event, "there is nothing to erase")
+            # Nothing follows from it, nor from what was told before it.
+            return order._replace(version=event.originator_version, erased=True, last_cause=None)
     raise ImpossibleHistory(f"{_name(event)}: it is no event of an order")
 
 
@@ -142,7 +123,7 @@ def _take_in(
 def _retells(news: PaymentReceived, earlier: News) -> bool:
     """Whether this records a delivery anew: its word was not known and is by now, it was parked and
     its order is registered by now, or it turned out to complete the registered amount."""
-    if not isinstance(earlier, PaymentReceived) or news.body_sha256 != earlier.body_sha256:
+    if not isinstance(earlier, PaymentReceived) or news.bytes_hash != earlier.bytes_hash:
         return False
     return (
         (earlier.status is S.UNRECOGNIZED is not news.status)
@@ -323,7 +304,7 @@ def decide(
         original = _original_of(known, notice)
         if original is not None:
             return Decision(Outcome.DUPLICATE, original_version=original.last_version)
-        if known[0].news.body_sha256 != notice.body_sha256:
+        if known[0].news.bytes_hash != notice.body_hash:
             return _conflict(order, notice, known[0])
     return receive(order, notice, unregistered)
 
@@ -362,7 +343,7 @@ def _original_of(known: tuple[Known, ...], notice: PaymentNotice) -> Known | Non
     repeat where status, amount, currency and payment are equal.
     """
     for k in reversed(known):
-        if k.news.body_sha256 == notice.body_sha256:
+        if k.news.bytes_hash == notice.body_hash:
             retold = k.news.status is S.UNRECOGNIZED is not notice.status
             return None if retold and isinstance(k.news, PaymentReceived) else k
     for k in known:
@@ -472,7 +453,8 @@ def _facts(order: Order, notice: PaymentNotice) -> dict[str, Any]:
         "status": notice.status,
         "raw_status": notice.raw_status,
         "received_at": notice.received_at,
-        "body_sha256": notice.body_sha256,
+        "body_hash": None if notice.body_hash == notice.delivery_key else notice.body_hash,
+        "body_digest": notice.body_digest,
         "references": notice.references,
         "amount": notice.amount,
         "currency": notice.currency,
@@ -480,6 +462,9 @@ def _facts(order: Order, notice: PaymentNotice) -> dict[str, Any]:
         "occurred_at": notice.occurred_at,
         "key_id": notice.key_id,
         "origin": notice.origin,
+        "hidden_references": notice.hidden_references,
+        "customer": notice.customer,
+        "private": notice.private,
     }
 
 

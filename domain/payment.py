@@ -54,6 +54,15 @@ class Payment:
     amount: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Personal:
+    """What of a delivery's facts may name a person, in clear: names of the order that somebody
+    typed, and who buys. It is never stored so: only sealed, and as keyed hashes to be found by."""
+
+    references: tuple[str, ...] = ()
+    customer: str | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class PaymentNotice:
     """One authentic delivery, translated: the input of `domain.order.decide`.
@@ -61,7 +70,11 @@ class PaymentNotice:
     `amount` and `currency` are the order's; `payment` is the money movement that the notice tells
     of, if it tells of one. `occurred_at` is the provider's time of this news, if it sends one.
     `key_id` names the secret that proved who sent it. Times are aware UTC. `delivery_key`
-    identifies the delivery within (store, provider, order).
+    identifies the delivery within (store, provider, order), `body_hash` is the keyed hash of its
+    bytes. What else is opaque here says `domain.events.News`.
+
+    `is_typed` says that nobody but a payer named the order: what was typed stands in `personal`,
+    and the id is made from it.
     """
 
     store: str
@@ -71,7 +84,7 @@ class PaymentNotice:
     status: PaymentStatus
     raw_status: str
     received_at: datetime
-    body_sha256: str
+    body_hash: str
     body: bytes = field(repr=False)
     references: tuple[str, ...] = ()
     amount: Decimal | None = None
@@ -80,3 +93,9 @@ class PaymentNotice:
     occurred_at: datetime | None = None
     key_id: str | None = None
     origin: Origin = Origin.WEBHOOK
+    body_digest: str | None = None
+    hidden_references: tuple[str, ...] = ()
+    customer: str | None = None
+    private: str | None = None
+    personal: Personal | None = field(default=None, repr=False)
+    is_typed: bool = False

@@ -209,7 +209,7 @@ def _again(order: Order, news: PaymentReceived) -> PaymentNotice:
         status=told_status(news),
         raw_status=news.raw_status,
         received_at=news.received_at,
-        body_sha256=news.body_sha256,
+        body_hash=news.bytes_hash,
         body=b"",
         references=news.references,
         amount=news.amount,
@@ -218,4 +218,7 @@ def _again(order: Order, news: PaymentReceived) -> PaymentNotice:
         occurred_at=news.occurred_at,
         key_id=news.key_id,
         origin=Origin.REPLAY,
+        hidden_references=news.hidden_references,
+        customer=news.customer,
+        private=news.private,
     )

@@ -59,6 +59,7 @@ class Order(NamedTuple):
     placed: OrderPlaced | None = None  # what the shop registered
     paid: Confirmed | None = None
     refunded: bool = False  # a refund or a dispute was told of
+    erased: bool = False  # its key was destroyed: no body, no private field can be read
     movements: Mapping[PaymentRef, Movement] = {}
     waiting: Waiting | None = None
     counted: PaymentReceived | None = None  # the PAID that delivered

@@ -16,6 +16,7 @@ from domain.order import (
     OrderPlaced,
     ParkedNewsMoved,
     PaymentReceived,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
 )
@@ -30,7 +31,7 @@ class HistoryRow(NamedTuple):
     the order or decided its review. `told_status` is what a provider's word means where another
     status was recorded, `moved_to` the order that took in what was parked. The `payment_*` of a
     money movement are `payment_ref`, `payment_state` and `payment_amount`; `payment_status` is what
-    the provider says of the order's payment.
+    the provider says of the order's payment. `body_digest` is salted.
     """
 
     partition: int
@@ -52,7 +53,7 @@ class HistoryRow(NamedTuple):
     payment_amount: Decimal | None = None
     references: tuple[str, ...] = ()
     delivery_key: str | None = None
-    body_sha256: str | None = None
+    body_digest: str | None = None
     disposition: str | None = None
     stale: bool = False
     caused_by: int | None = None
@@ -118,6 +119,8 @@ def _row(head: Head, event: OrderEvent) -> HistoryRow:
             return HistoryRow(*head, reason=event.reason, by=event.by, verdict=verdict)
         case ParkedNewsMoved():
             return HistoryRow(*head, moved_to=event.to)
+        case PersonalDataErased():
+            return HistoryRow(*head, reason=event.reason, by=event.by)
     return HistoryRow(*head)
 
 
@@ -148,7 +151,7 @@ def _told(head: Head, news: News) -> HistoryRow:
         payment.amount if payment else None,
         news.references,
         news.delivery_key,
-        news.body_sha256,
+        news.body_digest,
         disposition,
         stale,
         original,
@@ -160,4 +163,4 @@ def _told(head: Head, news: News) -> HistoryRow:
     )
 
 
-AUDIT_HISTORY = Projection("audit_history", 2, (HISTORY,), reads, fold)
+AUDIT_HISTORY = Projection("audit_history", 3, (HISTORY,), reads, fold)

@@ -16,6 +16,7 @@ from domain.order import (
     ParkedNewsMoved,
     PaymentFailed,
     PaymentReceived,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
     Then,
@@ -28,7 +29,9 @@ class OrderRow(NamedTuple):
     """An order now. Times are UTC; `updated_at` and the position are those of its last event.
 
     Of a registered order amount and currency are the registered ones. `parked_since` is when the
-    first of the news came that waits for the order to be registered.
+    first of the news came that waits for the order to be registered. `hidden` are the keyed hashes
+    of its customers and of names that somebody typed; `erased` says that what they stand for cannot
+    be read any more.
     """
 
     store: str
@@ -47,10 +50,12 @@ class OrderRow(NamedTuple):
     idx: int
     registered: bool = False
     parked_since: datetime | None = None
+    hidden: tuple[str, ...] = ()
+    erased: bool = False
 
 
 class ReferenceRow(NamedTuple):
-    """One name under which an order can be found."""
+    """One name under which an order can be found, or the keyed hash of one."""
 
     store: str
     reference: str
@@ -114,9 +119,9 @@ def fold(rows: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Sequence[
     found = rows.get((ORDERS, key))
     before = found if isinstance(found, OrderRow) else _NEW
     after = _after(before, key, recorded)
-    if after.references is before.references:
+    if after.references is before.references and after.hidden is before.hidden:
         return ((ORDERS, after),)
-    new = after.references[len(before.references) :]
+    new = (*after.references[len(before.references) :], *after.hidden[len(before.hidden) :])
     return (ORDERS, after), *[(REFERENCES, ReferenceRow(store, r, order_id)) for r in new]
 
 
@@ -130,7 +135,7 @@ def _after(row: OrderRow, key: tuple[str, str], recorded: Recorded[OrderEvent]) 
         return OrderRow(
             *key, event.originator_version, row.provider, _DELIVERED, _PAID, row.review, row.amount,
             row.currency, row.references, at, at, position.partition, position.index,
-            row.registered, row.parked_since,
+            row.registered, row.parked_since, row.hidden, row.erased,
         )  # fmt: skip
     return row._replace(
         store=key[0],
@@ -156,6 +161,8 @@ def _changes(row: OrderRow, event: OrderEvent) -> dict[str, Any]:
             }
         case ParkedNewsMoved():
             return {"parked_since": None}
+        case PersonalDataErased():
+            return {"erased": True}
         case ReviewResolved():
             return {"review": None}
         case PaymentFailed():
@@ -170,13 +177,14 @@ def _with_news(
 ) -> OrderRow:
     (
         _, _, _, provider, status, payment_status, review, amount, currency, references,
-        delivered_at, _, _, _, registered, parked_since,
+        delivered_at, _, _, _, registered, parked_since, hidden, erased,
     ) = row  # fmt: skip
     if news.disposition is _PARKED:
         if amount is None and news.amount is not None:
             amount, currency = news.amount, news.currency
         parked_since = parked_since or news.received_at
         references = _with(references, news.references)
+        hidden = _with(hidden, _hidden(news))
     elif registered or provider is None or provider == news.provider:
         provider = provider or news.provider
         applied = news.disposition is _APPLIED
@@ -189,11 +197,18 @@ def _with_news(
             amount = news.amount if tells_amount else amount
             currency = news.currency if tells_amount or currency is None else currency
         references = _with(references, news.references)
+        hidden = _with(hidden, _hidden(news))
     return OrderRow(
         *key, news.originator_version, provider, status, payment_status, review, amount, currency,
         references, delivered_at, recorded.recorded_at, recorded.position.partition,
-        recorded.position.index, registered, parked_since,
+        recorded.position.index, registered, parked_since, hidden, erased,
     )  # fmt: skip
+
+
+def _hidden(news: PaymentReceived) -> tuple[str, ...]:
+    if news.customer is None:
+        return news.hidden_references
+    return (*news.hidden_references, news.customer)
 
 
 def _with(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
@@ -202,4 +217,4 @@ def _with(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(every) if len(every) > len(known) else known
 
 
-ORDER_STATUS = Projection("order_status", 2, (ORDERS, REFERENCES), reads, fold)
+ORDER_STATUS = Projection("order_status", 3, (ORDERS, REFERENCES), reads, fold)

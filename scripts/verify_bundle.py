@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks an audit bundle of order-ledger without order-ledger: no database, no network, no secret.
 
-    python verify_bundle.py BUNDLE.json [--key PUBLIC_KEY] [--since CHECKPOINT]
+    python verify_bundle.py BUNDLE.json [--key PUBLIC_KEY] [--since CHECKPOINT] [--body FILE]...
 
 It needs Python 3.11 or newer and the package `cryptography`. It checks that
 
@@ -9,7 +9,9 @@ It needs Python 3.11 or newer and the package `cryptography`. It checks that
      itself names, which proves nothing about who signed it;
   2. every event is in the tree that the checkpoint tells of, exactly as it is shown;
   3. the events are one order's, with versions from 1 on and none left out between;
-  4. the tree continues the earlier checkpoint, where there is one; with --since, the one you kept.
+  4. the tree continues the earlier checkpoint, where there is one; with --since, the one you kept;
+  5. a body, in the bundle or in a file that you name, is the one that its event tells of.
+     Once the key of an order is destroyed there is no salt, and no body can be checked any more.
 
 PUBLIC_KEY and CHECKPOINT are texts, or files that hold them. The formats: docs/evidence.md.
 Exit codes: 0 all of it holds; 1 something does not; 2 no bundle, or wrong usage; 3 some events are
@@ -181,6 +183,33 @@ def check_events(bundle, origin, size, root):
     return unsealed
 
 
+def check_body(event, files):
+    """Check the body that an event tells of; returns a line to show, None where there is none."""
+    where, told = event["position"], {}
+    if event["state"] is not None:
+        told = json.loads(event["state"])
+    digest = told.get("body_digest") if isinstance(told, dict) else None
+    salt, shown, encoded = event["body_salt"], event["body_sha256"], event["body_base64"]
+    if digest is None:
+        require((salt, shown, encoded) == (None, None, None), f"{where} tells of no body")
+        return None
+    if salt is None:
+        require((shown, encoded) == (None, None), f"{where} shows a body without its salt")
+        return "body: no salt is shown, so it cannot be checked (its key was destroyed?)"
+    raw_salt = base64.b64decode(salt, validate=True)
+    if encoded is not None:
+        body = base64.b64decode(encoded, validate=True)
+        problem = f"{where}: the body is not the one whose digest is in the event"
+        require(sha256(raw_salt + body).hex() == digest, problem)
+        require(sha256(body).hex() == shown, f"{where}: the sha256 of the body is wrong")
+        return f"body: {len(body)} bytes, sha256 {shown}, is the one that was recorded"
+    for name, body in files.items():
+        if sha256(raw_salt + body).hex() == digest:
+            require(sha256(body).hex() == shown, f"{where}: the sha256 of the body is wrong")
+            return f"body: {name} is the one that was recorded"
+    return f"body: not checked, said to have sha256 {shown}"
+
+
 def check_earlier(bundle, keys, kept, size, root):
     """Check the earlier checkpoint, if there is one; returns its size."""
     earlier = bundle["earlier"]
@@ -196,7 +225,7 @@ def check_earlier(bundle, keys, kept, size, root):
     return old_size
 
 
-def check(bundle, key, kept):
+def check(bundle, key, kept, files):
     """Check a bundle; returns lines to show, and the positions that nothing proves."""
     require(bundle["format"] == "order-ledger bundle v1", "the format is not known here")
     require(bundle["events"], "the bundle has no event")
@@ -216,6 +245,9 @@ def check(bundle, key, kept):
         is_proven = "NOT SEALED" if event["position"] in unsealed else "in the log"
         lines.append(f"{event['position']}  {event['recorded_at']}  {event['topic']}  {is_proven}")
         lines.append(f"    {event['state'] or 'base64 ' + event['state_base64']}")
+        body = check_body(event, files)
+        if body is not None:
+            lines.append(f"    {body}")
     return lines, unsealed
 
 
@@ -239,10 +271,12 @@ def main():
     parser.add_argument("bundle", type=Path, help="the file")
     parser.add_argument("--key", help="the public key whose signature counts")
     parser.add_argument("--since", help="a checkpoint that you kept")
+    parser.add_argument("--body", action="append", default=[], type=Path, help="a body's file")
     given = parser.parse_args()
     try:
         bundle = json.loads(given.bundle.read_text(encoding="utf-8"))
-        lines, unsealed = check(bundle, text_or_file(given.key), text_or_file(given.since))
+        files = {str(path): path.read_bytes() for path in given.body}
+        lines, unsealed = check(bundle, text_or_file(given.key), text_or_file(given.since), files)
     except Wrong as wrong:
         sys.stderr.write(f"WRONG: {wrong}\n")
         return 1

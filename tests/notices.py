@@ -32,7 +32,7 @@ def notice(
         "amount": Decimal("902.10"),
         "currency": "KES",
         "received_at": NOON,
-        "body_sha256": digest,
+        "body_hash": digest,
         "body": body,
     }
     return PaymentNotice(**told | fields)
@@ -40,4 +40,4 @@ def notice(
 
 def delivery(told: PaymentNotice) -> Delivery:
     """The delivery that brought a notice."""
-    return Delivery(told.provider, told.received_at, told.body, told.body_sha256, (told,))
+    return Delivery(told.provider, told.received_at, told.body, told.body_hash, (told,))

@@ -1,5 +1,6 @@
 """`order-ledger deliveries`: what came in and what became of it, and what was not let in."""
 
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
         WholeDelivery,
     )
     from adapters.service import Service
-    from adapters.storage.log import DeliveryRow
 
 ABOUT = "Order, or why none"
 
@@ -105,7 +105,8 @@ def list_deliveries(
         rows = service.ledger.event_log.deliveries(
             outcome or list(Outcome), before, limit + 1, wanted
         )
-    print_deliveries(delivery_page(rows, limit), as_json)
+        page = delivery_page(rows, limit, service.bodies)
+    print_deliveries(page, as_json)
 
 
 @app.command("show", epilog=ending("deliveries show 7", "deliveries show 7 --raw > body.json"))
@@ -117,15 +118,13 @@ def show_delivery(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = F
     """
     refuse_both(as_json, raw)
     with opened() as service:
-        from adapters.delivery_views import whole_delivery
-
-        row, body = read_delivery(service, delivery_id, tuple(Outcome))
+        whole = read_delivery(service, delivery_id, tuple(Outcome))
     if raw:
-        write_raw(body, row.body_sha256)
+        write_raw(whole)
     elif as_json:
-        print_json(whole_delivery(row, body))
+        print_json(whole)
     else:
-        print_whole(whole_delivery(row, body))
+        print_whole(whole)
 
 
 @app.command("refused", epilog=ending("deliveries refused", "deliveries refused --limit 10 --json"))
@@ -157,34 +156,39 @@ def refuse_both(as_json: bool, raw: bool) -> None:
 
 def read_delivery(
     service: "Service", delivery_id: int, outcomes: Sequence[Outcome]
-) -> tuple["DeliveryRow", bytes | None]:
+) -> "WholeDelivery":
     """A delivery and its body, which is an operator's to read: so it is logged."""
-    from adapters.delivery_views import READ_BODY
+    from adapters.delivery_views import READ_BODY, whole_delivery
     from adapters.storage.access import Operation
 
-    found = service.ledger.event_log.delivery(delivery_id)
-    if found is None:
+    row = service.ledger.event_log.delivery(delivery_id)
+    if row is None:
         raise Failed(f"there is no delivery {delivery_id}")
-    row, body = found
     if row.outcome not in outcomes:
         raise Failed(
             f"delivery {delivery_id} was not set aside, it is {row.outcome}: "
             f"order-ledger deliveries show {delivery_id}"
         )
-    if body is not None:
+    whole = whole_delivery(row, service.bodies)
+    if whole.body is not None:
         what = f"delivery {delivery_id}"
         service.operators.append(Operation.by(user_of_this_process(), READ_BODY, what))
-    return row, body
+    return whole
 
 
-def write_raw(body: bytes | None, body_sha256: str) -> None:
+def write_raw(whole: "WholeDelivery") -> None:
     """The body and nothing else."""
-    if body is None:
-        raise Failed(
-            f"this delivery has no body of its own: the same bytes (sha256 {body_sha256}) "
-            "are with an earlier one"
-        )
-    typer.echo(body, nl=False)
+    if whole.body is None:
+        raise Failed(_no_body(whole))
+    is_text = whole.body_encoding == "utf-8"
+    typer.echo(whole.body.encode() if is_text else b64decode(whole.body), nl=False)
+
+
+def _no_body(whole: "WholeDelivery") -> str:
+    if whole.has_body:
+        return "this body cannot be read any more: its key was destroyed, or it was changed"
+    told = f" (sha256 {whole.body_sha256})" if whole.body_sha256 else ""
+    return f"no body of its own: the same bytes are with an earlier delivery{told}"
 
 
 def print_deliveries(page: "DeliveryPage", as_json: bool) -> None:
@@ -241,7 +245,7 @@ def print_whole(delivery: "WholeDelivery", *more: tuple[str, str | None]) -> Non
     print_facts((name, fact) for name, fact in facts if fact is not None)
     print_blank()
     if delivery.body is None:
-        print_text("No body of its own: the same bytes are with an earlier delivery.", "dim")
+        print_text(f"{_no_body(delivery)}.", "dim")
     elif delivery.body_encoding == "base64":
         print_text("The body is not UTF-8; --raw writes its bytes. In base64:", "dim")
         typer.echo(delivery.body)

@@ -105,13 +105,13 @@ def _request(body: bytes, headers: list[str], url: str | None) -> "Request":
 def _sender(settings: "Settings", provider: str) -> "Provider":
     """The provider, which takes it for granted that the caller's address is right."""
     from adapters.providers import make_provider
-    from adapters.service import webhook_secrets
+    from adapters.service import folder_of, webhook_secrets
 
     table = settings.providers.get(provider)
     if table is None:
         known = ", ".join(settings.providers)
         raise typer.BadParameter(f"configured are: {known}", param_hint="--provider")
-    if not table.secrets and not (settings.folder / f"webhook-token-{provider}").is_file():
+    if not table.secrets and not (folder_of(settings) / f"webhook-token-{provider}").is_file():
         raise Failed(f"no secret of {provider} is known here: run this where the server runs")
     anywhere = table.model_copy(update={"addresses": ()})
     return make_provider(provider, anywhere, webhook_secrets(settings, provider))

@@ -60,7 +60,14 @@ def verify(
     with opened() as service:
         from adapters.cli.progress import progress
         from adapters.evidence import verifying
+        from adapters.vault import VaultTrouble
 
+        try:
+            service.vault.open()
+            vault = service.vault
+        except VaultTrouble as trouble:
+            complain(f"bodies are not compared with their hashes: {trouble}")
+            vault = None
         with progress("verifying") as tell:
             verdict = verifying.verify(
                 service.evidence,
@@ -69,6 +76,7 @@ def verify(
                 tell,
                 kept,
                 resume,
+                vault=vault,
             )
     if as_json:
         print_json(verdict)
@@ -86,11 +94,14 @@ def bundle(
         typer.Option("--output", "-o", metavar="FILE", help="Write there, not to standard output."),
     ] = None,
     since: Kept = None,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="With the bodies, which hold personal data.")
+    ] = False,
 ) -> None:
     """Write an order's history with proofs, for an auditor.
 
     What is not sealed yet is sealed first. scripts/verify_bundle.py checks the file without this
-    ledger and without this program.
+    ledger and without this program. That bodies were read is in the operators' log.
     """
     kept = _read(since) if since else None
     from projections.order_status import ORDER_STATUS
@@ -100,7 +111,14 @@ def bundle(
         from adapters.cli.payments import target
 
         found = find_order(service.queries, store, order_id)
-        made = service.bundler.bundle(store, found, kept)
+        made = service.bundler.bundle(store, found, kept, with_bodies=bodies)
+        if bodies:
+            from adapters.access.roles import user_of_this_process
+            from adapters.delivery_views import READ_BODY
+            from adapters.storage.access import Operation
+
+            what = f"bundle of order {store}/{found}"
+            service.operators.append(Operation.by(user_of_this_process(), READ_BODY, what))
         assert made is not None, "its events were just folded"
         with target(output) as file:
             file.write(made.model_dump_json(indent=1).encode() + b"\n")

@@ -194,6 +194,7 @@ def _tell(error: Exception) -> int | None:
     from adapters.evidence import EvidenceTrouble
     from adapters.settings import ConfigurationError
     from adapters.storage.log import StorageUnavailable
+    from adapters.vault import VaultTrouble
 
     match error:
         case Failed():
@@ -204,6 +205,8 @@ def _tell(error: Exception) -> int | None:
             return EXIT_USAGE
         case EvidenceTrouble():
             complain(f"evidence: {error}")
+        case VaultTrouble():
+            complain(f"vault: {error}")
         case StorageUnavailable():
             complain(f"storage: {error}")
         case OSError():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,7 +39,9 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
+    from adapters.order_search import OrderFilter
     from adapters.queries import OrderPage, OrderView, Queries
+    from adapters.service import Service
 
 app = group(
     "Where orders stand, and how they came there.",
@@ -113,6 +116,12 @@ def list_orders(
             metavar="TEXT", parser=name, help="Only orders of this reference, or this very id."
         ),
     ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", parser=name, help="Only orders of who has this name at the provider."
+        ),
+    ] = None,
     store: AnyStore = None,
     as_of: AsOf = None,
     occurred_before: OccurredBefore = None,
@@ -125,8 +134,7 @@ def list_orders(
     With --as-of and --occurred-before as they were, in the order of their first events.
     """
     with opened(ORDER_STATUS.name) as service:
-        from adapters.order_search import BadCursor, OrderFilter
-        from adapters.past import UNBOUND, Clocks
+        from adapters.order_search import OrderFilter
 
         wanted = OrderFilter(
             store=store,
@@ -134,19 +142,33 @@ def list_orders(
             review_open=review == "open",
             parked=parked,
             reference=reference,
+            customer=customer,
         )
-        try:
-            if as_of is None and occurred_before is None:
-                page = service.queries.orders(wanted, after, limit)
-            else:
-                clocks = Clocks(as_of, occurred_before)
-                page = service.past.orders(clocks, wanted, after, limit, UNBOUND)
-        except BadCursor as error:
-            raise typer.BadParameter(str(error), param_hint="--after") from None
+        page = _page(service, wanted, as_of, occurred_before, after, limit)
         if as_json:
             print_json(page)
         else:
             _print_page(page)
+
+
+def _page(
+    service: "Service",
+    wanted: "OrderFilter",
+    as_of: datetime | None,
+    occurred_before: datetime | None,
+    after: str | None,
+    limit: int,
+) -> "OrderPage":
+    from adapters.order_search import BadCursor
+    from adapters.past import UNBOUND, Clocks
+
+    try:
+        if as_of is None and occurred_before is None:
+            return service.queries.orders(wanted, after, limit)
+        clocks = Clocks(as_of, occurred_before)
+        return service.past.orders(clocks, wanted, after, limit, UNBOUND)
+    except BadCursor as error:
+        raise typer.BadParameter(str(error), param_hint="--after") from None
 
 
 @app.command(

@@ -76,11 +76,14 @@ def _views() -> "list[ProviderView]":
 
 def _warn_of_other_ids(service: "Service") -> None:
     """Ids of secrets without names depend on a key that is kept where the server runs."""
+    from adapters.service import folder_of
+
     settings = service.settings
-    if settings.database_path is None and not (settings.folder / "key-id-key").is_file():
+    folder = folder_of(settings)
+    if settings.database_path is None and not (folder / "key-id-key").is_file():
         complain(
-            "warning: the server does not run in this folder, so the ids of secrets without a "
-            "name are others here: run this there, or give each secret a name"
+            f"warning: the server does not run here as this user ({folder} is not its), so the ids "
+            "of secrets without a name are others here: run this there, or give each a name"
         )
 
 

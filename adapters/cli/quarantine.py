@@ -84,7 +84,8 @@ def list_quarantine(
             rows = log.deliveries(SET_ASIDE, before, limit + 1, wanted)
         else:
             rows = log.set_aside(before, limit + 1, wanted)
-    print_deliveries(delivery_page(rows, limit), as_json)
+        page = delivery_page(rows, limit, service.bodies)
+    print_deliveries(page, as_json)
 
 
 @app.command("show", epilog=ending("quarantine show 7", "quarantine show 7 --raw > body.json"))
@@ -97,10 +98,10 @@ def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw =
     with opened() as service:
         from adapters.delivery_views import set_aside_view
 
-        row, body = read_delivery(service, delivery_id, SET_ASIDE)
-        view = set_aside_view(row, body, service.ledger.event_log.settled_by(delivery_id))
+        whole = read_delivery(service, delivery_id, SET_ASIDE)
+        view = set_aside_view(whole, service.ledger.event_log.settled_by(delivery_id))
     if raw:
-        write_raw(body, row.body_sha256)
+        write_raw(whole)
     elif as_json:
         print_json(view)
     else:
@@ -239,7 +240,8 @@ def _quarantine(service: "Service") -> "Quarantine":
     from adapters.quarantine import Quarantine
     from adapters.service import providers
 
-    return Quarantine(service.ledger, providers(service.settings), service.operators)
+    senders = providers(service.settings)
+    return Quarantine(service.ledger, service.bodies, senders, service.operators)
 
 
 def _tell_replayed(done: Iterable["Replayed"], as_json: bool) -> bool:

@@ -179,7 +179,7 @@ def post(
 
 def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider":
     from adapters.providers import Secret, make_provider
-    from adapters.service import webhook_credentials
+    from adapters.service import folder_of, webhook_credentials
 
     configured = settings.providers.get(provider)
     if configured is None:
@@ -191,7 +191,7 @@ def _sender(settings: "Settings", provider: str, token: str | None) -> "Provider
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
         return make_provider(provider, configured, [Secret("given", token)])
-    made_here = settings.folder / f"webhook-token-{provider}"
+    made_here = folder_of(settings) / f"webhook-token-{provider}"
     if not configured.secrets and not made_here.is_file():
         raise Failed(
             f"no token of {provider} is known here: run this where the server runs, "

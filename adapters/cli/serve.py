@@ -19,11 +19,12 @@ from adapters.keepers import Keeper, KeptElsewhere, ProcessKeeper, keep_until_to
 from adapters.logs import configure_logs
 from adapters.providers import Provider
 from adapters.providers.sevi import Sevi
-from adapters.service import Service, api_credentials, providers, webhook_credentials
+from adapters.service import Service, api_credentials, folder_of, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
 from adapters.storage.urls import shown
 from adapters.tallies import FOLDER_VARIABLE
 from adapters.tracing import trace_where_wanted
+from adapters.vault import VaultTrouble
 
 GRACEFUL_STOP_SECONDS = 10
 
@@ -40,7 +41,7 @@ def serve(host: str | None, port: int | None, workers: int, with_keeper: bool) -
             "with ORDER_LEDGER_DATABASE_URL=postgresql://..."
         )
     configure_logs()
-    for line in [*unknown_variables(), *_left_out(settings)]:
+    for line in unknown_variables():
         log.warning(line)
     keeper = ProcessKeeper() if with_keeper else KeptElsewhere()
     with _listen(settings) as listener:
@@ -64,7 +65,7 @@ def _left_out(settings: Settings) -> list[str]:
     """A line for each provider that had its token made here and is not configured any more: a
     `[providers...]` table replaces the default, and its webhooks would be refused unnoticed."""
     prefix = "webhook-token-"
-    names = sorted(p.name.removeprefix(prefix) for p in settings.folder.glob(f"{prefix}*"))
+    names = sorted(p.name.removeprefix(prefix) for p in folder_of(settings).glob(f"{prefix}*"))
     return [
         f"{name} has a webhook token here and is not configured: its webhooks are answered 404. "
         f"Add [providers.{name}], or delete {prefix}{name}"
@@ -75,6 +76,8 @@ def _left_out(settings: Settings) -> list[str]:
 
 def _serve_alone(settings: Settings, listener: socket.socket, keeper: Keeper) -> None:
     service = _sealable(settings)
+    for line in _left_out(settings):
+        log.warning(line)
     trace_where_wanted(service)
     if isinstance(keeper, ProcessKeeper):
         if service.tracing is None:
@@ -102,8 +105,14 @@ def _serve_together(
 
 
 def _sealable(settings: Settings) -> Service:
-    """The service, once it is sure that it can seal its log: with the right key, or not at all."""
+    """The service, once it is sure that it can seal: its log and what may name a person, each with
+    the right key, or not at all."""
     service = Service(settings)
+    try:
+        service.vault.open()
+    except VaultTrouble as error:
+        service.close()
+        raise ConfigurationError(str(error)) from None
     if service.sealer.is_on:
         try:
             service.signer.signing_keys()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from adapters.bodies import Bodies
 from adapters.evidence import EvidenceTrouble
 from adapters.evidence.keys import KeyTrouble, Signer
 from adapters.evidence.merkle import MissingTile, TileReader, consistency_proof, inclusion_proof
@@ -29,7 +30,11 @@ class NoBundle(EvidenceTrouble):
 
 class BundledEvent(BaseModel):
     """A stored event: the fields that its leaf commits to, and the way from the leaf to the root.
-    The state is text, or else base64; without a proof the event is not sealed yet."""
+    The state is text, or else base64; without a proof the event is not sealed yet.
+
+    `body_salt` (base64) and `body_sha256` (hex) are there while the body's key is: the event's
+    `body_digest` is sha256(salt || body). The body itself, in base64, is there where it is wanted.
+    """
 
     position: str
     stream: str
@@ -39,6 +44,9 @@ class BundledEvent(BaseModel):
     state: str | None
     state_base64: str | None
     inclusion_proof: list[str] | None
+    body_salt: str | None = None
+    body_sha256: str | None = None
+    body_base64: str | None = None
 
 
 class Earlier(BaseModel):
@@ -64,13 +72,21 @@ class Bundle(BaseModel):
 class Bundler:
     """Makes bundles. Every method blocks and raises `StorageUnavailable`."""
 
-    def __init__(self, store: EvidenceStore, signer: Signer, sealer: Sealer) -> None:
+    def __init__(
+        self, store: EvidenceStore, signer: Signer, sealer: Sealer, bodies: Bodies
+    ) -> None:
+        self._bodies = bodies
         self._store = store
         self._signer = signer
         self._sealer = sealer
 
     def bundle(
-        self, store: str, order_id: str, since: SignedCheckpoint | None = None
+        self,
+        store: str,
+        order_id: str,
+        since: SignedCheckpoint | None = None,
+        *,
+        with_bodies: bool = False,
     ) -> Bundle | None:
         """The bundle of an order, None where nobody told of it. Raises `NoBundle`.
 
@@ -87,6 +103,7 @@ class Bundler:
             earlier = self._earlier(since, size, read) if since else None
         except MissingTile:
             raise NoBundle("the tree is being made again from the log: try again later") from None
+        self._tell_bodies(rows, events, with_bodies)
         return Bundle(
             format=FORMAT,
             store=store,
@@ -104,6 +121,22 @@ class Bundler:
         if kept is None:
             raise NoBundle(f"there is no checkpoint of size {size}")
         return SignedCheckpoint.parse(kept.note)
+
+    def _tell_bodies(
+        self, rows: Sequence[StoredRow], events: Sequence[BundledEvent], with_bodies: bool
+    ) -> None:
+        """Add what an event's digest of its body is checked with, as far as the key is there."""
+        opened = self._bodies.of_events([row.idx for row in rows])
+        for row, event in zip(rows, events, strict=True):
+            body = opened.get(row.idx)
+            if body is None or b'"body_digest"' not in row.state:
+                continue
+            salt = self._bodies.salt(body, event.stream, event.version)
+            if salt is not None:
+                event.body_salt = base64.b64encode(salt).decode()
+                event.body_sha256 = body.sha256
+                if with_bodies:
+                    event.body_base64 = base64.b64encode(body.body).decode()
 
     def _sealed_upto(self, index: int) -> SignedCheckpoint | None:
         last = self._store.last_checkpoint()

@@ -1,19 +1,19 @@
 """What is checked of a part of the log: its events against the tree, its orders against the rules,
 its bodies against their digests. Each part stands alone, so that parts run side by side."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from adapters.evidence.body_checks import BodyChecks
 from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import HASH_BYTES, TILE_WIDTH, hash_perfect
 from adapters.evidence.orders import Facts, Orders, read_facts
-from adapters.storage.evidence import EvidenceStore, KeptBody, RawRow
+from adapters.storage.evidence import EvidenceStore, RawRow
 from adapters.storage.log import PARTITION
+from adapters.vault.vault import Vault
 from domain.log import Position
-from domain.payment import Outcome
 
 BATCH = 4096
 EVENTS_IN_PART = TILE_WIDTH * TILE_WIDTH  # the events below one tile of level 1
@@ -48,9 +48,11 @@ class Checked(NamedTuple):
     total: int
 
 
-def check(store: EvidenceStore, part: Part) -> Checked:
-    """Check a part. Raises `StorageUnavailable`."""
-    found = _events(store, part) if part.kind == "events" else _deliveries(store, part)
+def check(store: EvidenceStore, vault: Vault | None, part: Part) -> Checked:
+    """Check a part; bodies are opened with the vault, if there is one. Raises
+    `StorageUnavailable`."""
+    is_events = part.kind == "events"
+    found = _events(store, part) if is_events else _deliveries(store, vault, part)
     findings: list[Finding] = []
     count = 0
     for finding in found:
@@ -196,55 +198,48 @@ def _moved_to(index: int, wanted: bytes, by_index: Mapping[int, RawRow]) -> int 
 def _tied(
     store: EvidenceStore, rows: Sequence[RawRow], facts: Sequence[Facts | None]
 ) -> Iterator[Finding]:
-    """Compare the digest that an event tells of its body with that of its delivery."""
+    """Compare the hash that an event tells of its body with that of its delivery."""
     told = [
-        (row[0], row[6], fact.body_sha256)
+        (row[0], row[6], fact.body_hash or fact.delivery_key)
         for row, fact in zip(rows, facts, strict=True)
-        if fact is not None and fact.body_sha256 is not None and isinstance(row[6], int)
+        if fact is not None and fact.delivery_key is not None and isinstance(row[6], int)
     ]
     if not told:
         return
     ids = [delivery for _, delivery, _ in told]
     low, high = min(ids), max(ids)
     if high - low > 4 * BATCH:  # ids that were tampered with
-        digests = {n: d for each in ids for n, d in store.body_digests(each - 1, each).items()}
+        hashes = {n: h for each in ids for n, h in store.body_hashes(each - 1, each).items()}
     else:
-        digests = dict(store.body_digests(low - 1, high))
-    for index, delivery, digest in told:
-        if delivery not in digests:
+        hashes = dict(store.body_hashes(low - 1, high))
+    for index, delivery, body_hash in told:
+        if delivery not in hashes:
             yield Finding(place(index), f"its delivery {delivery} is not in the delivery log")
-        elif digests[delivery] != digest:
-            yield Finding(place(index), f"its body_sha256 is not that of its delivery {delivery}")
+        elif hashes[delivery] != body_hash:
+            yield Finding(place(index), f"its body's hash is not that of its delivery {delivery}")
 
 
 # -------------------------------------------------------------------------------------- deliveries
 
 
-def _deliveries(store: EvidenceStore, part: Part) -> Iterator[Finding]:
+def _deliveries(store: EvidenceStore, vault: Vault | None, part: Part) -> Iterator[Finding]:
+    bodies = BodyChecks(store, vault)
     at = part.after
     while at < part.upto:
         upto = min(at + BODIES_BATCH, part.upto)
         expected = at + 1
-        for kept in store.bodies(at, upto):
+        rows = store.bodies(at, upto)
+        for kept in rows:
             if kept.delivery_id > expected:
                 yield _missing(expected, kept.delivery_id - 1)
             expected = kept.delivery_id + 1
-            problem = _body_problem(kept)
-            if problem is not None:
-                yield Finding(f"delivery {kept.delivery_id}", problem)
         if expected <= upto:
             yield _missing(expected, upto)
+        for number, problem in bodies.check(rows):
+            yield Finding(f"delivery {number}", problem)
         at = upto
 
 
 def _missing(first: int, last: int) -> Finding:
     name = f"delivery {first}" if first == last else f"deliveries {first} to {last}"
     return Finding(name, "missing in the delivery log")
-
-
-def _body_problem(kept: KeptBody) -> str | None:
-    if kept.body is not None:
-        is_whole = hashlib.sha256(kept.body).hexdigest() == kept.body_sha256
-        return None if is_whole else "its body is not the one whose sha256 was recorded"
-    is_kept_elsewhere = kept.replay_of is not None or kept.outcome == Outcome.DUPLICATE.value
-    return None if is_kept_elsewhere else "its body is missing"

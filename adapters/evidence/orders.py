@@ -24,7 +24,9 @@ class Facts(msgspec.Struct, frozen=True):
     status: str | None = None
     disposition: str | None = None
     caused_by: int | None = None
-    body_sha256: str | None = None
+    delivery_key: str | None = None
+    body_hash: str | None = None
+    body_digest: str | None = None
 
 
 read_facts = msgspec.json.Decoder(Facts).decode

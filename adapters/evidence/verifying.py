@@ -35,7 +35,9 @@ from adapters.evidence.merkle import (
 from adapters.evidence.notes import BadNote, Checkpoint, PublicKey, SignedCheckpoint
 from adapters.storage.evidence import EvidenceStore, KeptCheckpoint
 from adapters.storage.log import PARTITION
-from adapters.storage.opening import open_evidence
+from adapters.storage.opening import open_evidence, open_vault
+from adapters.vault.masters import MasterSource
+from adapters.vault.vault import Vault
 
 FINDINGS_MAX = 1000  # that are shown; the others are counted
 PARTS_ALONE_MAX = 2  # so few are not worth another process
@@ -55,9 +57,11 @@ class FindingView(BaseModel):
 
 class Verdict(BaseModel):
     """What a verification looked at, and what it found. `unsealed_events` are looked at too, but
-    nothing is signed that they could be compared with."""
+    nothing is signed that they could be compared with. Where the master key was not at hand,
+    `bodies_opened` is false: then bodies were not compared with their hashes."""
 
     is_sound: bool
+    bodies_opened: bool
     events: int
     deliveries: int
     checkpoints: int
@@ -148,11 +152,13 @@ def verify(
     kept_by_auditor: SignedCheckpoint | None = None,
     notes: Path | None = None,
     processes: int = PROCESSES_MAX,
+    vault: Vault | None = None,
 ) -> Verdict:
     """Verify the ledger that is at the URL. Raises `StorageUnavailable`.
 
-    `keys` are whose signatures count. `notes` names a file that an interrupted verification goes
-    on from; parts that were found in order are then not looked at again. No more `processes` check.
+    `keys` are whose signatures count; `vault` opens bodies. `notes` names a file that an
+    interrupted verification goes on from; parts that were found in order are then not looked at
+    again. No more `processes` check.
     """
     head = store.head()
     scope = Scope(url, head.idx, head.delivery_id, store.last_checkpoint())
@@ -163,13 +169,14 @@ def verify(
     if kept_by_auditor is not None:
         findings += _compare(store, scope, known, kept_by_auditor)
     count = len(findings)
-    for checked in _run(scope, notebook, store, tell, processes):
+    for checked in _run(scope, notebook, store, vault, tell, processes):
         findings += checked.findings
         count += checked.total
     notebook.close()
     shown = sorted(findings, key=lambda f: [int(n) for n in re.findall(r"\d+", f.at)])
     return Verdict(
         is_sound=not count,
+        bodies_opened=vault is not None,
         events=scope.events,
         deliveries=scope.deliveries,
         checkpoints=scope.last.number if scope.last else 0,
@@ -184,7 +191,12 @@ def verify(
 
 
 def _run(
-    scope: Scope, notebook: Notebook, store: EvidenceStore, tell: Tell, processes: int
+    scope: Scope,
+    notebook: Notebook,
+    store: EvidenceStore,
+    vault: Vault | None,
+    tell: Tell,
+    processes: int,
 ) -> Iterator[Checked]:
     parts = scope.parts
     whole = max(1, sum(part.upto - part.after for part in parts))
@@ -194,9 +206,10 @@ def _run(
     left = [part for part in parts if part not in done]
     with ExitStack() as stack:
         if processes == 1 or len(left) <= PARTS_ALONE_MAX:
-            results: Iterator[Checked] = (check(store, part) for part in left)
+            results: Iterator[Checked] = (check(store, vault, part) for part in left)
         else:
-            pool = _processes(scope.url, min(processes, len(left)))
+            source = vault.source if vault is not None else None
+            pool = _processes(scope.url, source, min(processes, len(left)))
             results = _side_by_side(stack.enter_context(pool), left)
         for checked in results:
             finished += checked.part.upto - checked.part.after
@@ -205,10 +218,10 @@ def _run(
             yield checked
 
 
-def _processes(url: str, wanted: int) -> ProcessPoolExecutor:
+def _processes(url: str, source: MasterSource | None, wanted: int) -> ProcessPoolExecutor:
     # Spawned, since a copy of a process that has threads and connections may hang.
     workers = min(os.cpu_count() or 1, wanted)
-    return ProcessPoolExecutor(workers, get_context("spawn"), _open, (url,))
+    return ProcessPoolExecutor(workers, get_context("spawn"), _open, (url, source))
 
 
 def _side_by_side(executor: Executor, parts: list[Part]) -> Iterator[Checked]:
@@ -221,18 +234,20 @@ def _side_by_side(executor: Executor, parts: list[Part]) -> Iterator[Checked]:
 
 
 _store: EvidenceStore  # of a process that checks parts
+_vault: Vault | None
 
 
-def _open(url: str) -> None:
-    global _store  # noqa: PLW0603  (how a pool's process gets what it works with)
+def _open(url: str, source: MasterSource | None) -> None:
+    global _store, _vault  # noqa: PLW0603  (how a pool's process gets what it works with)
     import gc
 
     gc.disable()  # a part makes no cycles worth a search
     _store = open_evidence(url)
+    _vault = Vault(open_vault(url), source) if source is not None else None
 
 
 def _check_here(part: Part) -> Checked:
-    return check(_store, part)
+    return check(_store, _vault, part)
 
 
 # --------------------------------------------------------------------- the tree and its checkpoints

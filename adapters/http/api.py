@@ -114,6 +114,7 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
         review: Literal["open"] | None = None,
         parked: Literal["true"] | None = None,
         reference: Text | None = None,
+        customer: Text | None = None,
         provider: Text | None = None,
         amount: AmountAsked | None = None,
         currency: Currency | None = None,
@@ -126,9 +127,9 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, one of their references or their own id, provider,
-        amount, the time of their last change (`to` excluded), or those whose news waits for
-        somebody to register them (`parked=true`).
+        """Orders, by status, open review, one of their references or their own id, customer (the
+        provider's name for who buys), provider, amount, the time of their last change (`to`
+        excluded), or those whose news waits for somebody to register them (`parked=true`).
 
         In the order of their ids; with `sort=newest`, and where times are bounded, the last changed
         first.
@@ -144,6 +145,7 @@ def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: An
             review_open=review == "open",
             parked=parked is not None,
             reference=reference,
+            customer=customer,
             provider=provider,
             amount=amount,
             currency=currency,

@@ -139,13 +139,15 @@ def create_app(
     app.webhook_endpoint = WebhookEndpoint(
         senders,
         queue,
+        service.vault.hashing,
         service.settings.body_bytes_max,
         notes,
         tally,
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
-    settling = Settling(service, Quarantine(service.ledger, senders, service.operators), queue)
+    quarantine = Quarantine(service.ledger, service.bodies, senders, service.operators)
+    settling = Settling(service, quarantine, queue)
     console = Console(service, queue, door, keeper, settling, ProviderDirectory(service), jobs)
     _add_routes(app, console)
     app.include_router(metrics_router(service, tallies, door))

@@ -66,7 +66,7 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
         wanted = wanted_of(service, caller, provider, order_id, store, since, until)
         outcomes = outcome or list(Outcome)
         rows = await run_in_threadpool(log.deliveries, outcomes, after, limit + 1, wanted)
-        return delivery_page(rows, limit)
+        return await run_in_threadpool(delivery_page, rows, limit, service.bodies)
 
     @router.get("/deliveries/{delivery_id}", responses={404: {}})
     async def show_delivery(
@@ -77,8 +77,7 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
         A duplicate keeps no second copy of the same bytes: its body is null, and with the delivery
         before it that has the same sha256.
         """
-        row, kept = await find(service, caller, delivery_id, body)
-        return whole_delivery(row, kept)
+        return await find(service, caller, delivery_id, body)
 
     _add_refusals(router, service, auditor)
     return router
@@ -123,20 +122,18 @@ def wanted_of(
 
 async def find(
     service: Service, caller: Caller, delivery_id: int, with_body: bool
-) -> tuple[DeliveryRow, bytes | None]:
+) -> WholeDelivery:
     """A delivery that the caller may see; else 404. Who reads a body is an operator, and logged."""
     if with_body:
         require_also(caller, Role.OPERATOR)
-    found = await run_in_threadpool(service.ledger.event_log.delivery, delivery_id)
-    if found is None or not _may_see(service.settings, caller, found[0]):
+    row = await run_in_threadpool(service.ledger.event_log.delivery, delivery_id)
+    if row is None or not _may_see(service.settings, caller, row):
         raise HTTPException(404, f"there is no delivery {delivery_id}")
-    row, body = found
-    if not with_body:
-        return row, None
-    if body is not None:
+    whole = await run_in_threadpool(whole_delivery, row, service.bodies, with_body=with_body)
+    if whole.body is not None:
         reading = Operation.by(caller, READ_BODY, f"delivery {delivery_id}")
         await run_in_threadpool(service.operators.append, reading)
-    return row, body
+    return whole
 
 
 def _may_see(settings: Settings, caller: Caller, row: DeliveryRow) -> bool:

@@ -9,12 +9,14 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
+from adapters.delivery_views import READ_BODY
 from adapters.evidence.bundle import Bundle, NoBundle
 from adapters.evidence.views import CheckpointPage, KeyList, checkpoint_page, key_list
-from adapters.http.access import NO_ORDER, Door, store_of_order
+from adapters.http.access import NO_ORDER, Door, require_also, store_of_order
 from adapters.http.api import Text, find_order
 from adapters.queries import PAGE_SIZE_MAX
 from adapters.service import Service
+from adapters.storage.access import Operation
 
 NUMBER_MAX = 2**63 - 1  # that a database can hold
 Number = Annotated[int, Query(ge=1, le=NUMBER_MAX)]
@@ -31,12 +33,22 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
         caller: Annotated[Caller, auditor],
         store: Text | None = None,
         since: Number | None = None,
+        bodies: Annotated[bool, Query(description="with bodies, for the role operator")] = False,
     ) -> Bundle:
         """An order's history with the proofs that it is in the log.
 
-        `since` is the size of an earlier checkpoint, which the log is then proven to continue.
+        `since` is the size of an earlier checkpoint, which the log is then proven to continue. With
+        `bodies` the bodies are in it, which is logged; their salts are there without them.
         """
-        return await bundle_of(service, store_of_order(caller, store), order_id, since)
+        of = store_of_order(caller, store)
+        if bodies:
+            require_also(caller, Role.OPERATOR)
+        bundle = await bundle_of(service, of, order_id, since, with_bodies=bodies)
+        if bodies:
+            what = f"bundle of order {bundle.store}/{bundle.order_id}"
+            reading = Operation.by(caller, READ_BODY, what)
+            await run_in_threadpool(service.operators.append, reading)
+        return bundle
 
     @router.get("/checkpoints")
     async def list_checkpoints(
@@ -66,12 +78,17 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
 
 
 async def bundle_of(
-    service: Service, store: str, order_id: str, since: int | None = None
+    service: Service,
+    store: str,
+    order_id: str,
+    since: int | None = None,
+    *,
+    with_bodies: bool = False,
 ) -> Bundle:
     """The bundle of an order, by its id or reference; else 404 or 409."""
     found = await find_order(service.queries, store, order_id)
     try:
-        bundle = await run_in_threadpool(_bundle, service, store, found, since)
+        bundle = await run_in_threadpool(_bundle, service, store, found, since, with_bodies)
     except NoBundle as error:
         raise HTTPException(409, str(error)) from None
     if bundle is None:
@@ -79,6 +96,8 @@ async def bundle_of(
     return bundle
 
 
-def _bundle(service: Service, store: str, order_id: str, since: int | None) -> Bundle | None:
+def _bundle(
+    service: Service, store: str, order_id: str, since: int | None, with_bodies: bool
+) -> Bundle | None:
     earlier = service.bundler.checkpoint_of(since) if since is not None else None
-    return service.bundler.bundle(store, order_id, earlier)
+    return service.bundler.bundle(store, order_id, earlier, with_bodies=with_bodies)

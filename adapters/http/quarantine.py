@@ -160,15 +160,15 @@ def quarantine_list(
         rows = log.deliveries(SET_ASIDE, after, limit + 1, wanted)
     else:
         rows = log.set_aside(after, limit + 1, wanted)
-    return delivery_page(rows, limit)
+    return delivery_page(rows, limit, service.bodies)
 
 
 async def set_aside(
     service: Service, caller: Caller, delivery_id: int, *, with_body: bool
 ) -> SetAside:
     """A delivery that was set aside, as far as the caller may see it; else 404, or 403."""
-    row, kept = await find(service, caller, delivery_id, with_body)
-    if row.outcome not in SET_ASIDE:
-        raise HTTPException(404, f"delivery {delivery_id} was not set aside: {row.outcome}")
+    whole = await find(service, caller, delivery_id, with_body)
+    if whole.outcome not in SET_ASIDE:
+        raise HTTPException(404, f"delivery {delivery_id} was not set aside: {whole.outcome}")
     by = await run_in_threadpool(service.ledger.event_log.settled_by, delivery_id)
-    return set_aside_view(row, kept, by)
+    return set_aside_view(whole, by)

@@ -21,7 +21,7 @@ from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
-from adapters.http.protocol import CYCLE, answer_whole
+from adapters.http.protocol import answer_whole
 from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
@@ -29,6 +29,7 @@ from adapters.providers import Ping, Provider, Refused, Request, Verified
 from adapters.refusals import RefusalNotes
 from adapters.storage.log import StorageUnavailable
 from adapters.tally import Tally
+from adapters.vault.keys import Hashing
 from domain.log import split_stream
 
 log = logging.getLogger("order_ledger.deliveries")
@@ -98,6 +99,7 @@ class WebhookEndpoint:
         self,
         providers: Mapping[str, Provider],
         queue: GroupCommit,
+        hashing: Hashing,
         body_bytes_max: int,
         notes: RefusalNotes,
         tally: Tally,
@@ -107,6 +109,7 @@ class WebhookEndpoint:
         self._notes = notes
         self._tally = tally
         self._queue = queue
+        self._hashing = hashing
         self._body_bytes_max = body_bytes_max
         self._trusted_proxies = trusted_proxies
         self._failures = FailureLimiter()
@@ -148,12 +151,12 @@ class WebhookEndpoint:
             content_type, answer = b"application/json", _answer(receipt)
         else:
             content_type, answer = own.content_type.encode(), own.body
-        if CYCLE not in scope or not answer_whole(scope[CYCLE], content_type, answer):
+        if not answer_whole(scope, send, content_type, answer):
             await _send(send, 200, content_type, answer)
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:
-            return await self._queue.submit(delivery_of(provider, request, key_id))
+            return await self._queue.submit(delivery_of(provider, request, key_id, self._hashing))
         except Overloaded:
             raise _Refused(503, "too many deliveries at once; try again", retry=True) from None
         except Exception as error:

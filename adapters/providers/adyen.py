@@ -31,6 +31,7 @@ from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     MinorUnits,
     child,
+    customer_at,
     iso_at,
     maybe,
     required_id,
@@ -201,6 +202,7 @@ def _item(item: JSON, capture: str) -> Told | None:
         ),
         occurred_at=iso_at(item, "eventDate"),
         delivery_id=f"{reference}:{event}:{success}",
+        customer=customer_at(item, "additionalData", "shopperReference"),
     )
 
 

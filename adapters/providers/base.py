@@ -114,10 +114,12 @@ class Outgoing:
 class Told:
     """What a body tells of one order: a `PaymentNotice` less what every delivery has.
 
-    `delivery_id` is from signed bytes; without one the body's digest names the delivery.
+    `delivery_id` is from signed bytes; without one the body's hash names the delivery. What may
+    name a person is apart: `typed` are names of the order that somebody typed, of which the first
+    stands for the order where it has no id; `customer` is the provider's name for who buys.
     """
 
-    order_id: str
+    order_id: str | None
     status: PaymentStatus
     raw_status: str
     references: tuple[str, ...] = ()
@@ -126,6 +128,8 @@ class Told:
     payment: Payment | None = None
     occurred_at: datetime | None = None
     delivery_id: str | None = None
+    typed: tuple[str, ...] = ()
+    customer: str | None = None
 
 
 Translation = tuple[PaymentNotice, ...] | Ignored
@@ -175,9 +179,9 @@ class Provider(Protocol):
     def explain(self, request: Request, refused: Refused) -> Refused:
         """The refusal again, after a closer and dearer look at what may have gone wrong."""
 
-    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
-        """The body in our words; the key id is that of the verdict. Raises `Unreadable` for what it
-        cannot read or attribute."""
+    def translate(self, request: Request, body_hash: str, key_id: str | None) -> Translation:
+        """The body in our words; its hash is keyed, the key id is that of the verdict. Raises
+        `Unreadable` for what it cannot read or attribute."""
 
     def context(self, request: Request) -> str | None:
         """What besides the body `translate` reads, as JSON that holds no secret; `replayed` makes a

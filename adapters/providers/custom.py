@@ -17,6 +17,7 @@ from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unread
 from adapters.providers.configuration import ProviderSettings, usable_in_a_url, usable_token
 from adapters.providers.fields import (
     ISO_4217,
+    customer_at,
     iso_at,
     lookup,
     major,
@@ -130,11 +131,14 @@ class MappedSettings(ProviderSettings):
     makes_secret = False
 
     delivery_id: Path | None = Field(
-        None, description="the delivery's id; the body's sha256 where left out"
+        None, description="the delivery's id; a hash of the body where left out"
     )
     payment_ref: Path | None = Field(None, description="the provider's name of the payment")
     order_id: Path = Field(description="the order's id")
     references: tuple[Path, ...] = Field((), description="other names of the order")
+    customer: Path | None = Field(
+        None, description="who buys, kept sealed and found by `--customer`; never a reference"
+    )
     status: Path = Field(description="the word that the statuses are of")
     statuses: Mapping[PaymentStatus, tuple[Word, ...]] = Field(
         description='which words mean what: { PAID = ["settled"], PENDING = ["open"] }'
@@ -277,6 +281,7 @@ def reader(settings: MappedSettings, signs_ids: bool) -> Read:
             payment=Payment(ref=ref, status=status, amount=amount) if ref else None,
             occurred_at=_time(data, settings.occurred_at),
             delivery_id=_required(data, settings.delivery_id) or signed_id,
+            customer=customer_at(*lookup(data, settings.customer)) if settings.customer else None,
         )
 
     return read

@@ -65,6 +65,18 @@ def text_at(parent: JSON, key: str) -> str | None:
     return None if parent.get(key) == "" else id_at(parent, key)
 
 
+def customer_at(parent: JSON, *keys: str) -> str | None:
+    """The provider's name for a customer, at the end of a path. One that cannot be read is none: it
+    must not cost the shop its payment news."""
+    for key in keys[:-1]:
+        parent = maybe(parent, key)
+    try:
+        named = text_at(parent, keys[-1])
+    except Unreadable:
+        return None
+    return None if named == "0" else named  # as a guest is called
+
+
 def required_id(parent: JSON, key: str, what: str = "missing") -> str:
     """An id that has to be there."""
     value = text_at(parent, key)

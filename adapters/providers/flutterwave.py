@@ -12,6 +12,7 @@ from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unread
 from adapters.providers.configuration import ProviderSettings, usable_token
 from adapters.providers.fields import (
     child,
+    customer_at,
     major,
     maybe,
     references_of,
@@ -86,6 +87,7 @@ def _charge(
         payment=Payment(ref=ref, status=status, amount=amount),
         occurred_at=at,
         delivery_id=delivery_id,
+        customer=customer_at(charge, "customer", "id"),
     )
 
 

@@ -13,6 +13,7 @@ from adapters.providers.base import JSON, Ignored, Request, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     child,
+    customer_at,
     iso_at,
     major,
     maybe,
@@ -75,6 +76,7 @@ def _payment(data: JSON, payment: JSON) -> Told:
         amount=amount,
         currency=currency,
         payment=payment_told,
+        customer=customer_at(payment, "customerId"),
         occurred_at=iso_at(data, "createdAt"),
         delivery_id=required_id(data, "id"),
     )

@@ -26,6 +26,7 @@ from adapters.providers.fields import (
     EAST_AFRICA,
     child,
     compact_at,
+    customer_at,
     major,
     references_of,
     required_id,
@@ -74,6 +75,7 @@ def _stk(callback: JSON, query: bytes) -> Told:
     return Told(
         order_id=_order_of(query),
         references=references_of(text_at(callback, "CheckoutRequestID")),
+        customer=customer_at(items, "PhoneNumber"),
         status=status,
         raw_status=code,
         amount=amount,
@@ -120,11 +122,13 @@ def _items(callback: JSON) -> JSON:
 def _c2b(data: JSON) -> Told:
     receipt = required_id(data, "TransID")
     paid = major(data, "TransAmount", CURRENCY)
-    order_id = text_at(data, "BillRefNumber")
-    if order_id is None:
+    typed = text_at(data, "BillRefNumber")
+    if typed is None:
         raise Unreadable("BillRefNumber: the payer named no order")
     return Told(
-        order_id=order_id,
+        order_id=None,
+        typed=(typed,),
+        customer=customer_at(data, "MSISDN"),
         status=S.PARTIALLY_PAID,  # until something knows the order's amount
         raw_status=text_at(data, "TransactionType") or "C2B",
         currency=CURRENCY,

@@ -13,6 +13,7 @@ from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     MinorUnits,
     child,
+    customer_at,
     iso_at,
     maybe,
     references_of,
@@ -77,6 +78,7 @@ def _charge(charge: JSON) -> Told:
         currency=currency,
         payment=Payment(ref=reference, status=status, amount=paid),
         occurred_at=iso_at(charge, "paid_at"),
+        customer=customer_at(charge, "customer", "customer_code"),
     )
 
 

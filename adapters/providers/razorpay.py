@@ -16,6 +16,7 @@ from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     ISO_4217,
     child,
+    customer_at,
     maybe,
     references_of,
     text_at,
@@ -154,6 +155,7 @@ def _told(
         currency=currency or currency_at(payment, "currency"),
         payment=Payment(ref=ref, status=own, amount=moved) if ref else None,
         occurred_at=unix_at(data, "created_at"),
+        customer=customer_at(payment, "customer_id"),
     )
 
 

@@ -27,6 +27,7 @@ from adapters.providers.base import (
     Verdict,
 )
 from adapters.providers.configuration import Network, ProviderSettings, usable_token
+from adapters.providers.fields import customer_at
 from adapters.providers.reading import (
     amount_at,
     currency_at,
@@ -39,7 +40,7 @@ from adapters.providers.reading import (
 from adapters.providers.signed import Kind, called_from
 from adapters.providers.verifying import TokenInHeader
 from adapters.safe_urls import SafeURL
-from domain.payment import Payment, PaymentNotice, PaymentStatus
+from domain.payment import Payment, PaymentNotice, PaymentStatus, Personal
 
 ORDER_WORDS: Mapping[str, PaymentStatus] = {
     status.value: status for status in PaymentStatus if status is not PaymentStatus.UNRECOGNIZED
@@ -80,19 +81,21 @@ class Sevi:
         """Nothing more can be said of a token."""
         return refused
 
-    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
+    def translate(self, request: Request, body_hash: str, key_id: str | None) -> Translation:
         """Read any of the documented shapes. Raises `Unreadable` for everything else."""
-        told = _read(read_object(request.body))
+        data = read_object(request.body)
+        told = _read(data)
         if isinstance(told, Ignored):
             return told
         notice = PaymentNotice(
             store=self.store,
             provider=self.name,
-            delivery_key=body_sha256,
+            delivery_key=body_hash,
             received_at=request.received_at,
-            body_sha256=body_sha256,
+            body_hash=body_hash,
             body=request.body,
             key_id=key_id,
+            personal=_personal(data),
             **told,
         )
         return (notice,)
@@ -144,6 +147,15 @@ def make_sevi(name: str, settings: SeviSettings, secrets: Sequence[Secret]) -> S
 
 
 SEVI = Kind(make_sevi, SeviSettings)
+
+
+def _personal(data: JSON) -> Personal | None:
+    """Who buys: Sevi's reference of the customer, else its id, wherever it has stood."""
+    for place in ("customer", "customerVendor"):
+        named = customer_at(data, place, "reference") or customer_at(data, place, "id")
+        if named is not None:
+            return Personal(customer=named)
+    return None
 
 
 def _read(data: JSON) -> JSON | Ignored:

@@ -10,7 +10,14 @@ from datetime import datetime
 
 from adapters.providers.base import JSON, Ignored, Request, Told
 from adapters.providers.configuration import ProviderSettings
-from adapters.providers.fields import iso_at, major, references_of, required_id, text_at
+from adapters.providers.fields import (
+    customer_at,
+    iso_at,
+    major,
+    references_of,
+    required_id,
+    text_at,
+)
 from adapters.providers.reading import currency_at, word_at
 from adapters.providers.signed import hmac_kind
 from adapters.providers.verifying import HmacScheme
@@ -49,6 +56,7 @@ def read(data: JSON, request: Request) -> Told | Ignored:
         amount=major(data, "total_price", currency),
         currency=currency,
         occurred_at=iso_at(data, "updated_at"),
+        customer=customer_at(data, "customer", "id"),
     )
 
 

@@ -26,7 +26,7 @@ from adapters.providers.base import (
 from adapters.providers.configuration import Network, ProviderSettings
 from adapters.providers.reading import read_object
 from adapters.providers.verifying import HmacHeader, HmacScheme, Verifier
-from domain.payment import PaymentNotice
+from domain.payment import PaymentNotice, Personal
 
 CONTEXT_BYTES_MAX = 2049  # one more than a reader takes, so that too long stays too long
 
@@ -79,22 +79,22 @@ class Declared:
         """The refusal after a closer look."""
         return self.verifier.explain(request, refused)
 
-    def translate(self, request: Request, body_sha256: str, key_id: str | None) -> Translation:
+    def translate(self, request: Request, body_hash: str, key_id: str | None) -> Translation:
         """The notices in a body. Raises `Unreadable`."""
         told = self.read(read_object(request.body), request)
         if isinstance(told, Ignored):
             return told
         each = [told] if isinstance(told, Told) else told
-        return tuple(self._notice(one, request, body_sha256, key_id) for one in each)
+        return tuple(self._notice(one, request, body_hash, key_id) for one in each)
 
     def _notice(
-        self, told: Told, request: Request, body_sha256: str, key_id: str | None
+        self, told: Told, request: Request, body_hash: str, key_id: str | None
     ) -> PaymentNotice:
         return PaymentNotice(
             store=self.store,
             provider=self.name,
-            delivery_key=told.delivery_id or body_sha256,
-            order_id=told.order_id,
+            delivery_key=told.delivery_id or body_hash,
+            order_id=told.order_id or "",
             references=told.references,
             status=told.status,
             raw_status=told.raw_status,
@@ -103,9 +103,10 @@ class Declared:
             payment=told.payment,
             occurred_at=told.occurred_at,
             received_at=request.received_at,
-            body_sha256=body_sha256,
+            body_hash=body_hash,
             body=request.body,
             key_id=key_id,
+            personal=_personal(told),
         )
 
     def context(self, request: Request) -> str | None:
@@ -123,6 +124,12 @@ class Declared:
     def sign(self, body: bytes, at: datetime, order_id: str | None = None) -> Outgoing:
         """How the provider would send a body. Raises `CannotSign`."""
         return self.verifier.sign(body, at, order_id)
+
+
+def _personal(told: Told) -> Personal | None:
+    if told.customer is None and not told.typed:
+        return None
+    return Personal(references=told.typed, customer=told.customer)
 
 
 def hmac_kind(

@@ -16,6 +16,7 @@ from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     ISO_4217,
     child,
+    customer_at,
     iso_at,
     maybe,
     references_of,
@@ -76,6 +77,7 @@ def _payment(data: JSON, payment: JSON) -> Told:
         amount=amount,
         currency=currency,
         payment=Payment(ref=required_id(payment, "id"), status=status, amount=moved),
+        customer=customer_at(payment, "customer_id"),
         occurred_at=iso_at(payment, "updated_at") or iso_at(data, "created_at"),
         delivery_id=required_id(data, "event_id"),
     )

@@ -19,6 +19,7 @@ from adapters.providers.configuration import ProviderSettings
 from adapters.providers.fields import (
     MinorUnits,
     child,
+    customer_at,
     maybe,
     references_of,
     required_id,
@@ -163,7 +164,8 @@ def _told(
         )
     return Told(
         order_id=order_id,
-        references=references_of(in_checkout if in_checkout != order_id else None),
+        typed=references_of(in_checkout if in_checkout != order_id else None),
+        customer=customer_at(thing, "customer") or customer_at(thing, "customer", "id"),
         status=status,
         raw_status=word,
         amount=amount,

@@ -11,7 +11,14 @@ from datetime import datetime
 
 from adapters.providers.base import JSON, Ignored, Request, Secret, Told, Unreadable
 from adapters.providers.configuration import ProviderSettings
-from adapters.providers.fields import iso_at, major, references_of, required_id, text_at
+from adapters.providers.fields import (
+    customer_at,
+    iso_at,
+    major,
+    references_of,
+    required_id,
+    text_at,
+)
 from adapters.providers.reading import currency_at, word_at
 from adapters.providers.signed import Declared, Kind
 from adapters.providers.verifying import HmacHeader, HmacScheme
@@ -57,6 +64,7 @@ def read(data: JSON, request: Request) -> Told | Ignored:
         currency=currency,
         payment=Payment(ref=transaction, status=status, amount=amount) if transaction else None,
         occurred_at=iso_at(data, "date_modified_gmt"),
+        customer=customer_at(data, "customer_id"),
     )
 
 

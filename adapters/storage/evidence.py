@@ -34,13 +34,19 @@ class Head(NamedTuple):
 
 
 class KeptBody(NamedTuple):
-    """A row of the delivery log, and the body that it kept, if it did."""
+    """A row of the delivery log, and the body that it kept, if it did: as it is stored, with the
+    event that the row names, if it names one, and its wrapped key, if it has one of its own."""
 
     delivery_id: int
     outcome: str
     replay_of: int | None
-    body_sha256: str
-    body: bytes | None
+    body_hash: str
+    sealed: bytes | None
+    own_key: bytes | None
+    stream: bytes | None
+    version: int | None
+    topic: bytes | None
+    idx: int | None
 
 
 class KnownKey(NamedTuple):
@@ -99,8 +105,8 @@ class EvidenceStore:
         """Deliveries after an id and up to another, in order, with their bodies."""
 
     @abstractmethod
-    def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
-        """What the delivery log says that bodies have as sha256, of some deliveries by their id."""
+    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
+        """The keyed hash of bodies that the delivery log has, of some deliveries by their id."""
 
     @abstractmethod
     def strays(self) -> int:

@@ -26,13 +26,18 @@ OF_STREAMS = (
     "AND originator_id = stream ORDER BY originator_version OFFSET 0) AS e"
 )
 SELECT_BODIES = (
-    "SELECT d.id, d.outcome, d.replay_of, d.body_sha256, b.body FROM order_ledger.deliveries AS d "
+    "SELECT d.id, d.outcome, d.replay_of, d.body_hash, b.body, k.wrapped, "
+    "textsend(e.originator_id), e.originator_version, textsend(e.topic), d.idx "
+    "FROM order_ledger.deliveries AS d "
     f"LEFT JOIN (SELECT * FROM order_ledger.bodies WHERE partition = {PARTITION} "
     "AND delivery_id > %(after)s AND delivery_id <= %(upto)s) AS b ON b.delivery_id = d.id "
+    f"LEFT JOIN (SELECT * FROM order_ledger.body_keys WHERE partition = {PARTITION} "
+    "AND id > %(after)s AND id <= %(upto)s) AS k ON k.id = d.id "
+    "LEFT JOIN order_ledger.stored_events AS e ON e.partition = d.partition AND e.idx = d.idx "
     f"WHERE d.partition = {PARTITION} AND d.id > %(after)s AND d.id <= %(upto)s ORDER BY d.id"
 )
-DIGESTS = (
-    "SELECT id, body_sha256 FROM order_ledger.deliveries "
+HASHES = (
+    "SELECT id, body_hash FROM order_ledger.deliveries "
     f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
 )
 STRAYS = (
@@ -114,9 +119,9 @@ class PostgresEvidence(EvidenceStore):
         bounds = {"after": after, "upto": upto}
         return [KeptBody._make(row) for row in self._all(SELECT_BODIES, bounds)]
 
-    def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
-        """The digests of bodies (see `EvidenceStore.body_digests`)."""
-        return dict(self._all(DIGESTS, (after, upto)))
+    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
+        """The hashes of bodies (see `EvidenceStore.body_hashes`)."""
+        return dict(self._all(HASHES, (after, upto)))
 
     def strays(self) -> int:
         """How many events stand where none can (see `EvidenceStore.strays`)."""

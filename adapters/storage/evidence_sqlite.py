@@ -22,8 +22,11 @@ SELECT = (
     "CAST(state AS BLOB), recorded_at, delivery_id FROM stored_events"
 )
 SELECT_BODIES = (
-    "SELECT id, outcome, replay_of, body_sha256, CAST(body AS BLOB) FROM deliveries "
-    "LEFT JOIN bodies ON delivery_id = id WHERE id > ? AND id <= ? ORDER BY id"
+    "SELECT d.id, d.outcome, d.replay_of, d.body_hash, CAST(b.body AS BLOB), k.wrapped, "
+    "CAST(e.originator_id AS BLOB), e.originator_version, CAST(e.topic AS BLOB), d.idx "
+    "FROM deliveries AS d LEFT JOIN bodies AS b ON b.delivery_id = d.id "
+    "LEFT JOIN body_keys AS k ON k.id = d.id LEFT JOIN stored_events AS e ON e.idx = d.idx "
+    "WHERE d.id > ? AND d.id <= ? ORDER BY d.id"
 )
 # A delivery names the last event that it appended: a second witness of where the log ended.
 HEAD = (
@@ -78,9 +81,9 @@ class SQLiteEvidence(EvidenceStore):
         """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
         return [KeptBody._make(row) for row in self._all(SELECT_BODIES, (after, upto))]
 
-    def body_digests(self, after: int, upto: int) -> Mapping[int, str]:
-        """The digests of bodies (see `EvidenceStore.body_digests`)."""
-        sql = "SELECT id, body_sha256 FROM deliveries WHERE id > ? AND id <= ?"
+    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
+        """The hashes of bodies (see `EvidenceStore.body_hashes`)."""
+        sql = "SELECT id, body_hash FROM deliveries WHERE id > ? AND id <= ?"
         return dict(self._all(sql, (after, upto)))
 
     def strays(self) -> int:

@@ -1,14 +1,5 @@
--- What of an SQLite ledger's evidence is precious, in the ledger's own file. Added to a ledger of an
--- earlier release when that is opened; the earlier release does not see it. Times are microseconds
--- since 1970-01-01 UTC.
-
--- One row, made with the ledger: the name that its checkpoints are signed under, unless another is
--- configured, and by which its keys are found.
-CREATE TABLE IF NOT EXISTS ledger_identity (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    id  TEXT    NOT NULL
-);
-INSERT OR IGNORE INTO ledger_identity VALUES (1, 'ledger-' || lower(hex(randomblob(8))));
+-- What of an SQLite ledger's evidence is precious, in the ledger's own file. Times are microseconds since
+-- 1970-01-01 UTC.
 
 -- One row per public key that ever signed; the keys before it go on until earlier_until.
 CREATE TABLE IF NOT EXISTS seal_keys (
@@ -28,11 +19,6 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     PRIMARY KEY (partition, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS checkpoints_by_size ON checkpoints (partition, tree_size, number);
-
-CREATE TRIGGER IF NOT EXISTS ledger_identity_no_update BEFORE UPDATE ON ledger_identity
-BEGIN SELECT RAISE(ABORT, 'a ledger keeps its name'); END;
-CREATE TRIGGER IF NOT EXISTS ledger_identity_no_delete BEFORE DELETE ON ledger_identity
-BEGIN SELECT RAISE(ABORT, 'a ledger keeps its name'); END;
 
 CREATE TRIGGER IF NOT EXISTS seal_keys_no_update BEFORE UPDATE ON seal_keys
 BEGIN SELECT RAISE(ABORT, 'public keys are kept for ever'); END;

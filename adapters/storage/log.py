@@ -34,6 +34,10 @@ class VersionConflict(Exception):
     """Another writer appended to one of the batch's orders first; nothing was appended."""
 
 
+class MasterChanged(VersionConflict):
+    """Another master key wraps by now; nothing was appended."""
+
+
 class StoredAt(NamedTuple):
     """An event as stored, with its position in the log and the time of its append (UTC)."""
 
@@ -65,21 +69,30 @@ class NamedOrder(NamedTuple):
     waits: bool
 
 
+class NewKey(NamedTuple):
+    """A wrapped key of an order. It names the order's first event: by its number among those that
+    its entry appends, from 0, or by the index that it has already."""
+
+    event: int | None
+    idx: int | None
+    wrapped: bytes
+
+
 @dataclass(slots=True)
 class LogEntry:
     """One authentic delivery, or command, and the events that it appends: the unit of a batch.
 
-    `body` is None where the same bytes are kept already. A duplicate names where its original
-    stands: a `position` of the log, or the number of an earlier entry of the same batch. What was
-    kept before and is taken in again, or discarded, names that delivery in `replay_of`. `context`
-    is what besides the body is needed to read it again (JSON). A command (a shop's, an operator's)
+    `body` is sealed, and None where the same bytes are kept already; `body_key` is its wrapped key
+    where it has one of its own. A duplicate names where its original stands: a `position` of the
+    log, or the number of an earlier entry of the same batch. What was kept before and is taken in
+    again, or discarded, names that delivery in `replay_of`. A command (a shop's, an operator's)
     leaves no row in the delivery log.
     """
 
     provider: str
     outcome: Outcome
     received_at: datetime
-    body_sha256: str
+    body_hash: str
     stream: str | None = None
     reason: str | None = None
     body: bytes | None = field(default=None, repr=False)
@@ -91,16 +104,18 @@ class LogEntry:
     key_id: str | None = None
     origin: Origin = Origin.WEBHOOK
     replay_of: int | None = None
-    context: str | None = None
     is_command: bool = False
     names: Sequence[OrderNames] = ()
+    keys: Sequence[NewKey] = ()
+    body_key: bytes | None = None
 
 
 class DeliveryRow(NamedTuple):
     """One row of the delivery log; times are UTC, `has_body` says whether it kept its body.
 
     `body_bytes` is the size of the body that came, also where it is not kept. `key_id` names the
-    secret that verified the delivery, `replay_of` the delivery that it takes in again.
+    secret that verified the delivery, `replay_of` the delivery that it takes in again. `body_hash`
+    is a keyed hash.
     """
 
     id: int
@@ -110,15 +125,27 @@ class DeliveryRow(NamedTuple):
     outcome: Outcome
     position: Position | None
     stream: str | None
-    body_sha256: str
+    body_hash: str
     reason: str | None
     body_bytes: int | None
     address: str | None
     key_id: str | None
     origin: Origin
     replay_of: int | None
-    context: str | None
     has_body: bool
+
+
+class SealedBody(NamedTuple):
+    """A body as it is stored, with the event that its delivery's row names, if it names one, and
+    its wrapped key, if it has one of its own."""
+
+    delivery_id: int
+    body_hash: str
+    sealed: bytes
+    own_key: bytes | None
+    stream: str | None
+    version: int | None
+    topic: str | None
 
 
 class EventLog(Protocol):
@@ -131,12 +158,15 @@ class EventLog(Protocol):
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query, each in the order of its versions."""
 
-    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
-        """Append a batch in one transaction, durable on return.
+    def append(
+        self, entries: Sequence[LogEntry], master: int | None = None
+    ) -> Sequence[Position | None]:
+        """Append a batch in one transaction, durable on return. `master` is the number of the
+        master key that wrapped the batch's keys.
 
         Returns per entry the position of its last event, a duplicate's original's, or None.
-        Raises `VersionConflict`, also where a name was taken meanwhile, or `StorageUnavailable`;
-        then nothing of the batch is stored.
+        Raises `VersionConflict`, also where a name was taken meanwhile or another master key wraps
+        by now, or `StorageUnavailable`; then nothing of the batch is stored.
         """
 
     def stores_with_names(self) -> frozenset[str]:
@@ -169,8 +199,17 @@ class EventLog(Protocol):
     def settled_by(self, delivery_id: int) -> DeliveryRow | None:
         """The replay or the decision that settled what was set aside, if one did."""
 
-    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
-        """One row of the delivery log and the body kept with it."""
+    def delivery(self, delivery_id: int) -> DeliveryRow | None:
+        """One row of the delivery log."""
+
+    def bodies(self, delivery_ids: Sequence[int]) -> Sequence[SealedBody]:
+        """The bodies that are kept with deliveries."""
+
+    def kept_with(self, idxs: Sequence[int]) -> Mapping[int, int]:
+        """By the index of events: the delivery that the body which they tell of came with first."""
+
+    def keys(self, first: Sequence[int]) -> Mapping[int, bytes]:
+        """The wrapped keys of orders, by the index of their first event, as far as there are."""
 
     def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
         """The next rows of the delivery log after an id (0: from the first), gapless and in order,

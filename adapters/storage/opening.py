@@ -17,9 +17,11 @@ from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_effects import SQLiteEffects
 from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
+from adapters.storage.sqlite_vault import SQLiteVault
 from adapters.storage.sqlite_views import SQLiteViews
 from adapters.storage.traffic import TrafficTables
 from adapters.storage.urls import is_sqlite, sqlite_path
+from adapters.storage.vault import VaultTables
 from adapters.storage.views import Views
 from projections.model import Projection
 
@@ -27,7 +29,8 @@ from projections.model import Projection
 @dataclass(frozen=True)
 class Storage:
     """An open log, how projections read it, the read models with what is known of who calls, and
-    beside the log the tables of tokens and operations, those of the outbox, and the evidence."""
+    beside the log the tables of tokens and operations, those of the outbox, the evidence, and the
+    keys that seal."""
 
     log: EventLog
     events: Events
@@ -36,6 +39,7 @@ class Storage:
     traffic: TrafficTables
     evidence: EvidenceStore
     effects: EffectTables
+    vault: VaultTables
 
     def close(self) -> None:
         """Close all; the tables beside the log share its connections."""
@@ -78,8 +82,16 @@ def _open_sqlite(path: Path) -> Storage:
     effects = SQLiteEffects(datastore)
     effects.create()
     views = SQLiteViews(Datastore(str(views_path), "NORMAL"))
-    traffic = TrafficTables(views)
-    return Storage(log, SQLiteEvents(datastore), views, access, traffic, evidence, effects)
+    return Storage(
+        log,
+        SQLiteEvents(datastore),
+        views,
+        access,
+        TrafficTables(views),
+        evidence,
+        effects,
+        SQLiteVault(datastore),
+    )
 
 
 def _views_path(path: Path) -> Path:
@@ -98,6 +110,16 @@ def open_evidence(url: str) -> EvidenceStore:
     return PostgresEvidence(Database(url))
 
 
+def open_vault(url: str) -> VaultTables:
+    """The tables of a ledger's keys, on connections of their own. Nothing is created."""
+    if is_sqlite(url):
+        return SQLiteVault(Datastore(str(sqlite_path(url)), "FULL"))
+    from adapters.storage.postgres import Database
+    from adapters.storage.postgres_vault import PostgresVault
+
+    return PostgresVault(Database(url))
+
+
 def tree_path_of(path: Path) -> Path:
     """The file of the tree beside a ledger's own."""
     return path.with_name(f"{path.stem}-tree{path.suffix}")
@@ -112,6 +134,7 @@ def _open_postgres(url: str) -> Storage:
     from adapters.storage.postgres_effects import PostgresEffects
     from adapters.storage.postgres_events import PostgresEvents
     from adapters.storage.postgres_log import PostgresLog
+    from adapters.storage.postgres_vault import PostgresVault
     from adapters.storage.postgres_views import PostgresViews
 
     if postgres_schema.check(url):
@@ -127,4 +150,5 @@ def _open_postgres(url: str) -> Storage:
         TrafficTables(views),
         evidence,
         PostgresEffects(database),
+        PostgresVault(database),
     )

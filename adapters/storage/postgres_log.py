@@ -16,13 +16,12 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
-from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
     Clock,
-    DeliveryRow,
     LogEntry,
+    MasterChanged,
     NamedOrder,
     StoredAt,
     Tell,
@@ -31,14 +30,15 @@ from adapters.storage.log import (
     utc_now,
 )
 from adapters.storage.postgres import Database
+from adapters.storage.postgres_deliveries import PostgresDeliveries
 from domain.log import Position
 from domain.payment import Origin, Outcome
-from projections.traffic import Arrival
 
 # The answer may be lost with the connection; each loss is resolved by reading back.
 APPEND_TRIES = 3
 T = TypeVar("T")
 CHANNEL = "order_ledger"
+MASTER_CHANGED = "55000"  # object_not_in_prerequisite_state
 LISTEN_SECONDS = 1.0
 
 # Typed and binary: the server neither guesses the arrays' types nor parses bodies as text.
@@ -46,7 +46,8 @@ APPEND = (
     "SELECT before_idx, before_delivery_id FROM order_ledger.append(%b::int, %b::timestamptz, "
     "%b::text[], %b::int[], %b::text[], %b::text[], %b::int[], %b::timestamptz[], %b::text[], "
     "%b::text[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], "
-    "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bytea[])"
+    "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], "
+    "%b::int, %b::int[], %b::bigint[], %b::bytea[], %b::bytea[])"
 )
 KEEP_NAMES = (
     "SELECT order_ledger.keep_names(%s::text, %s::text, %s::text[], %s::boolean, %s::boolean)"
@@ -59,16 +60,9 @@ LOAD = (
     "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
     "ORDER BY originator_version OFFSET 0) AS events"
 )
-EVENTS_OF = f"FROM order_ledger.stored_events WHERE partition = {PARTITION} AND originator_id = ?"
-DELIVERY = (
-    "id, received_at, recorded_at, provider, outcome, idx, originator_id, body_sha256, reason, "
-    "body_bytes, address, key_id, origin, replay_of, context, "
-    "EXISTS (SELECT 1 FROM order_ledger.bodies b "
-    "WHERE b.partition = d.partition AND b.delivery_id = d.id)"
-)
 
 
-class PostgresLog(ApplicationRecorder):
+class PostgresLog(PostgresDeliveries, ApplicationRecorder):
     """The log of a ledger in PostgreSQL, and the library's recorder over the same tables."""
 
     def __init__(
@@ -77,7 +71,7 @@ class PostgresLog(ApplicationRecorder):
         clock: Clock | None = None,
         originator_id_type: type = str,
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._clock = clock
         self._originator_id_type = originator_id_type
         self._listeners: list[Tell] = []
@@ -89,9 +83,11 @@ class PostgresLog(ApplicationRecorder):
 
     # ------------------------------------------------------------------------------ our contract
 
-    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+    def append(
+        self, entries: Sequence[LogEntry], master: int | None = None
+    ) -> Sequence[Position | None]:
         """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
-        arguments = self._arguments(entries)
+        arguments = self._arguments(entries, master)
         with unavailable():
             before_idx = self._append(entries, arguments)
         self._tell()
@@ -104,6 +100,8 @@ class PostgresLog(ApplicationRecorder):
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
             except PersistenceError as error:
+                if getattr(error.__cause__, "sqlstate", None) == MASTER_CHANGED:
+                    raise MasterChanged(str(error)) from error
                 if not self._was_lost(error) or attempt == APPEND_TRIES - 1:
                     raise
                 before_idx = self._read_back(entries)
@@ -153,11 +151,11 @@ class PostgresLog(ApplicationRecorder):
             return None
         row = self._one(
             "SELECT id FROM order_ledger.find_delivery(%s, %s, %s)",
-            (PARTITION, came.received_at, came.body_sha256),
+            (PARTITION, came.received_at, came.body_hash),
         )
         return 0 if row else None  # no event, so no index is asked for
 
-    def _arguments(self, entries: Sequence[LogEntry]) -> Sequence[Any]:
+    def _arguments(self, entries: Sequence[LogEntry], master: int | None) -> Sequence[Any]:
         numbers = accumulate(int(not entry.is_command) for entry in entries)
         numbered = [
             (None if entry.is_command else n, event)
@@ -171,7 +169,7 @@ class PostgresLog(ApplicationRecorder):
             if not entry.is_command:
                 last_events.append(last_event)
                 idxs.append(idx)
-        entries = [entry for entry in entries if not entry.is_command]
+        every, entries = entries, [entry for entry in entries if not entry.is_command]
         return (
             PARTITION,
             self._clock() if self._clock else None,
@@ -186,15 +184,16 @@ class PostgresLog(ApplicationRecorder):
             last_events,
             _seldom(idxs),
             [entry.stream for entry in entries],
-            [entry.body_sha256 for entry in entries],
+            [entry.body_hash for entry in entries],
             _seldom([entry.reason for entry in entries]),
             [entry.body_bytes for entry in entries],
             [entry.address for entry in entries],
             [entry.key_id for entry in entries],
             _seldom([_other(entry.origin) for entry in entries]),
             _seldom([entry.replay_of for entry in entries]),
-            _seldom([entry.context for entry in entries]),
             [entry.body for entry in entries],
+            *_keys(every, master),
+            _seldom([entry.body_key for entry in entries]),
         )
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
@@ -245,74 +244,6 @@ class PostgresLog(ApplicationRecorder):
             last_idx = self.max_notification_id()
         return Position(PARTITION, last_idx) if last_idx else None
 
-    def deliveries(
-        self,
-        outcomes: Sequence[Outcome],
-        before: int | None,
-        limit: int,
-        wanted: DeliveryFilter = EVERYTHING,
-    ) -> Sequence[DeliveryRow]:
-        """Rows of the delivery log, newest first (see `EventLog.deliveries`)."""
-        values = [outcome.value for outcome in outcomes]
-        return self._deliveries("outcome = ANY(?)", [values], before, limit, wanted)
-
-    def set_aside(
-        self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
-    ) -> Sequence[DeliveryRow]:
-        """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        unsettled = (
-            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
-            "SELECT 1 FROM order_ledger.deliveries AS later WHERE later.partition = d.partition "
-            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored'))"
-        )
-        return self._deliveries(unsettled, [], before, limit, wanted)
-
-    def _deliveries(
-        self,
-        among: str,
-        params: Sequence[Any],
-        before: int | None,
-        limit: int,
-        wanted: DeliveryFilter,
-    ) -> Sequence[DeliveryRow]:
-        also, more = conditions(wanted, EVENTS_OF, lambda time: time)
-        if before is not None:
-            also, more = f"{also} AND id < ?", [*more, before]
-        where = f"partition = ? AND {among}{also} ORDER BY id DESC LIMIT ?".replace("?", "%s")
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE {where}",
-            (PARTITION, *params, *more, limit),
-        )
-        return [_delivery(row) for row in rows]
-
-    def settled_by(self, delivery_id: int) -> DeliveryRow | None:
-        """What settled a delivery that was set aside (see `EventLog.settled_by`)."""
-        rows = self._all(
-            f"SELECT {DELIVERY} FROM order_ledger.deliveries d WHERE partition = %s "
-            "AND replay_of = %s AND outcome NOT IN ('quarantined', 'ignored') ORDER BY id LIMIT 1",
-            (PARTITION, delivery_id),
-        )
-        return _delivery(rows[0]) if rows else None
-
-    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
-        """One row of the delivery log and the body kept with it."""
-        rows = self._all(
-            f"SELECT {DELIVERY}, (SELECT body FROM order_ledger.bodies b "
-            "WHERE b.partition = d.partition AND b.delivery_id = d.id) "
-            "FROM order_ledger.deliveries d WHERE partition = %s AND id = %s",
-            (PARTITION, delivery_id),
-        )
-        return (_delivery(rows[0][:-1]), rows[0][-1]) if rows else None
-
-    def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
-        """The next rows of the delivery log (see `EventLog.arrivals`)."""
-        rows = self._all(
-            "SELECT id, received_at, provider, key_id, origin = 'webhook' AND replay_of IS NULL "
-            "FROM order_ledger.deliveries WHERE partition = %s AND id > %s ORDER BY id LIMIT %s",
-            (PARTITION, after, limit),
-        )
-        return [Arrival(*row) for row in rows]
-
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process."""
         self._listeners.append(tell)
@@ -340,10 +271,6 @@ class PostgresLog(ApplicationRecorder):
         for tell in tuple(self._listeners):
             tell()
 
-    def _all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with unavailable(), self._database.reading() as connection:
-            return connection.execute(sql, params).fetchall()
-
     def _one(self, sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
         with self._database.writing() as connection:
             return connection.execute(sql, params).fetchone()
@@ -366,7 +293,7 @@ class PostgresLog(ApplicationRecorder):
 
     def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
         entry = LogEntry("", Outcome.RECORDED, utc_now(), "", events=stored_events, is_command=True)
-        c.execute(APPEND, self._arguments([entry]))
+        c.execute(APPEND, self._arguments([entry], None))
         before_idx = c.fetchone()[0]
         return [before_idx + n for n in range(1, len(stored_events) + 1)]
 
@@ -452,6 +379,20 @@ def _positions(entries: Sequence[LogEntry], before_idx: int) -> list[Position | 
     ]
 
 
+def _keys(entries: Sequence[LogEntry], master: int | None) -> tuple[Any, ...]:
+    """The number of the master key, and the new keys of orders: each by the number in the batch of
+    its order's first event, or by the index of that, and wrapped."""
+    numbers, idxs, wrapped = [], [], []
+    count = 0
+    for entry in entries:
+        for key in entry.keys:
+            numbers.append(None if key.event is None else count + key.event + 1)
+            idxs.append(key.idx)
+            wrapped.append(key.wrapped)
+        count += len(entry.events)
+    return master, numbers, _seldom(idxs), wrapped
+
+
 def _seldom(values: Sequence[T | None]) -> Sequence[T | None]:
     """The values, or none where all are null: the driver takes its time over each."""
     return values if any(value is not None for value in values) else []
@@ -463,24 +404,3 @@ def _other(origin: Origin) -> str | None:
 
 def _text(originator_id: UUID | str) -> str:
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id
-
-
-def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
-    number, received_at, recorded_at, provider, outcome, idx, *told = row
-    stream, digest, reason, body_bytes, address, key_id, origin, *rest = told
-    return DeliveryRow(
-        number,
-        received_at,
-        recorded_at,
-        provider,
-        Outcome(outcome),
-        Position(PARTITION, idx) if idx else None,
-        stream,
-        digest,
-        reason,
-        body_bytes,
-        address,
-        key_id,
-        Origin(origin),
-        *rest,
-    )

@@ -96,11 +96,13 @@ class PostgresViews(Views):
         """Keep other processes from changing read models at the same time."""
         c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
 
-    def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes, on one processor: the
-        others answer webhooks, and two large tables are joined in the order of their keys then."""
+    def unbound(self, c: Cursor, processors: int = 1) -> None:
+        """Let a statement of this transaction take as long as it takes, on so many processors: the
+        others answer webhooks. A query gets one; two large tables are joined in the order of their
+        keys then, and that takes less of them all."""
         c.execute("SET LOCAL statement_timeout = 0")
         c.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        c.execute(f"SET LOCAL max_parallel_maintenance_workers = {processors - 1:d}")
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: a connection of its own holds a lock,

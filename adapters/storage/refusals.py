@@ -9,6 +9,8 @@ from typing import Any
 from adapters.storage.access import AccessTables
 from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
+from adapters.vault import Unopened
+from adapters.vault.vault import Vault
 
 RING_ROWS = 1000
 KEPT_ROWS = 100
@@ -38,13 +40,12 @@ class RefusalRow:
 @dataclass(frozen=True, slots=True)
 class KeptRefusal:
     """A refused delivery, whole, to be verified again: the headers that its signature needs, and
-    its body. `received_at` is UTC; `id` is 0 until it is stored."""
+    its body, which is sealed where it is stored. `received_at` is UTC; `id` is 0 until then."""
 
     received_at: datetime
     provider: str
     reason: str
     address: str | None
-    body_sha256: str
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
     id: int = 0
@@ -53,11 +54,14 @@ class KeptRefusal:
 class Refusals:
     """The rings. Every method blocks, and raises `StorageUnavailable`."""
 
-    def __init__(self, tables: AccessTables) -> None:
+    def __init__(self, tables: AccessTables, vault: Vault) -> None:
         self._tables = tables
+        self._vault = vault
 
     def add(self, rows: Sequence[RefusalRow], kept: Sequence[KeptRefusal] = ()) -> None:
         """Write rows over the oldest ones. The same body of a provider is kept once."""
+        if kept:
+            self._vault.open()  # its first use may make keys, in a transaction of its own
         with unavailable(), self._tables.transaction(commit=True) as c:
             self._tables.lock(c)
             for row in rows:
@@ -104,13 +108,14 @@ class Refusals:
     def _kept(self, where: str, params: Sequence[Any]) -> list[KeptRefusal]:
         with unavailable(), self._tables.transaction(commit=False) as c:
             c.execute(
-                "SELECT received_at, provider, reason, address, body_sha256, headers, body, id "
+                "SELECT received_at, provider, reason, address, body_hash, headers, body, id "
                 f"FROM {self._tables.kept_refusals} WHERE {where} "
                 "ORDER BY received_at, id",
                 params,
             )
             rows = c.fetchall()
-        return [self._kept_refusal(*row) for row in rows]
+        found = (self._kept_refusal(*row) for row in rows)
+        return [kept for kept in found if kept is not None]
 
     def _kept_refusal(
         self,
@@ -118,19 +123,22 @@ class Refusals:
         provider: str,
         reason: str,
         address: str | None,
-        body_sha256: str,
+        body_hash: str,
         headers: str,
-        body: bytes,
+        sealed: bytes,
         number: int,
-    ) -> KeptRefusal:
+    ) -> KeptRefusal | None:
+        try:
+            body = self._vault.open_unproven(bytes(sealed), body_hash)
+        except Unopened:  # it was changed, so it proves nothing any more
+            return None
         received_at, signed = self._tables.from_time(at), _headers(headers)
-        told = (provider, reason, address, body_sha256)
-        return KeptRefusal(received_at, *told, signed, bytes(body), number)
+        return KeptRefusal(received_at, provider, reason, address, signed, body, number)
 
     def _is_kept(self, c: Cursor, one: KeptRefusal) -> bool:
         c.execute(
-            f"SELECT 1 FROM {self._tables.kept_refusals} WHERE provider = ? AND body_sha256 = ?",
-            (one.provider, one.body_sha256),
+            f"SELECT 1 FROM {self._tables.kept_refusals} WHERE provider = ? AND body_hash = ?",
+            (one.provider, self._vault.hashing.body(one.body)),
         )
         return c.fetchone() is not None
 
@@ -151,8 +159,10 @@ class Refusals:
     def _kept_values(self, one: KeptRefusal) -> tuple[Any, ...]:
         headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in one.headers]
         at = self._tables.to_time(one.received_at)
-        told = (one.provider, one.reason, one.address, one.body_sha256)
-        return (at, *told, json.dumps(headers), one.body)
+        body_hash = self._vault.hashing.body(one.body)
+        told = (one.provider, one.reason, one.address, body_hash)
+        sealed = self._vault.seal_unproven(one.body, body_hash)
+        return (at, *told, json.dumps(headers), sealed)
 
 
 def _headers(text: str) -> Headers:

@@ -29,8 +29,10 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
+    MasterChanged,
     NamedOrder,
     OrderNames,
+    SealedBody,
     StorageUnavailable,
     StoredAt,
     Tell,
@@ -48,19 +50,10 @@ from domain.log import Position
 from domain.payment import Origin, Outcome
 from projections.traffic import Arrival
 
-SCHEMA_VERSION = 3
-# What an older file lacks, by the version that it has.
-UPGRADES = {
-    1: """
-    ALTER TABLE deliveries ADD COLUMN body_bytes INTEGER;
-    ALTER TABLE deliveries ADD COLUMN address TEXT;
-    ALTER TABLE deliveries ADD COLUMN key_id TEXT;
-    ALTER TABLE deliveries ADD COLUMN origin TEXT NOT NULL DEFAULT 'webhook';
-    ALTER TABLE deliveries ADD COLUMN replay_of INTEGER;
-    ALTER TABLE deliveries ADD COLUMN context TEXT;
-    """,
-    2: "",  # the names of orders: tables of their own, which are created where they are missing
-}
+SCHEMA_VERSION = 4
+SCHEMA = ("sqlite_log.sql", "sqlite_vault.sql")
+# Before it was settled: bodies that are not sealed, and hashes that texts can be tried against.
+UNSETTLED = (1, 2, 3)
 
 Row = Mapping[str, Any]
 
@@ -89,25 +82,33 @@ class SQLiteLog(SQLiteApplicationRecorder):
             with self.datastore.transaction(commit=False) as c:
                 c.execute("PRAGMA user_version")
                 found = c.fetchone()[0]
-            if found not in (0, *UPGRADES, SCHEMA_VERSION):
+            if found in UNSETTLED:
+                raise StorageUnavailable(
+                    f"the ledger file has schema {found}, from before the stored format was "
+                    "settled and bodies were sealed: read it with the release that wrote it, name "
+                    "a new file for this one, and bring the history in with order-ledger import"
+                )
+            if found not in (0, SCHEMA_VERSION):
                 raise StorageUnavailable(
                     f"the ledger file has schema {found}, this release reads {SCHEMA_VERSION}: "
                     "open it with the release that wrote it, or name another file"
                 )
-            schema = resources.files(__package__).joinpath("sqlite_log.sql").read_text()
+            folder = resources.files(__package__)
+            schema = "".join(folder.joinpath(name).read_text() for name in SCHEMA)
             assert isinstance(self.datastore, Datastore)
-            if found != SCHEMA_VERSION:
-                schema = UPGRADES.get(found, "") + schema
             self.datastore.run_script(f"{schema}\nPRAGMA user_version = {SCHEMA_VERSION};")
             super().create_table()  # for what subclasses add; its events table finds ours
 
     # ------------------------------------------------------------------------------ our contract
 
-    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+    def append(
+        self, entries: Sequence[LogEntry], master: int | None = None
+    ) -> Sequence[Position | None]:
         """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
         with unavailable():
             try:
                 with self.datastore.transaction(commit=True) as c:
+                    _require_newest(c, master)
                     positions = self._append(c, entries)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
@@ -121,9 +122,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
         events: list[tuple[object, ...]] = []
         deliveries: list[tuple[object, ...]] = []
         bodies: list[tuple[object, ...]] = []
+        order_keys: list[tuple[object, ...]] = []
+        body_keys: list[tuple[object, ...]] = []
         positions: list[Position | None] = []
         for entry in entries:
             delivery_id = None if entry.is_command else last_id + 1
+            for key in entry.keys:
+                first = key.idx if key.event is None else last_idx + 1 + key.event
+                order_keys.append((first, key.wrapped))
             for event in entry.events:
                 last_idx += 1
                 events.append(_event_row(last_idx, event, recorded_at, delivery_id))
@@ -139,9 +145,13 @@ class SQLiteLog(SQLiteApplicationRecorder):
             deliveries.append(_delivery_row(delivery_id, entry, recorded_at, position))
             if entry.body is not None:
                 bodies.append((delivery_id, entry.body))
+            if entry.body_key is not None:
+                body_keys.append((delivery_id, entry.body_key))
         insert_many(c, "stored_events", events)
         insert_many(c, "deliveries", deliveries)
         insert_many(c, "bodies", bodies)
+        insert_many(c, "order_keys", order_keys)
+        insert_many(c, "body_keys", body_keys)
         for names in (names for entry in entries for names in entry.names):
             _keep_names(c, names)
         return positions
@@ -248,16 +258,31 @@ class SQLiteLog(SQLiteApplicationRecorder):
             row = c.fetchone()
             return _delivery(row) if row else None
 
-    def delivery(self, delivery_id: int) -> tuple[DeliveryRow, bytes | None] | None:
-        """One row of the delivery log and the body kept with it."""
+    def delivery(self, delivery_id: int) -> DeliveryRow | None:
+        """One row of the delivery log."""
         with unavailable(), self.datastore.transaction(commit=False) as c:
             c.execute(f"{_SELECT_DELIVERIES} WHERE id = ?", (delivery_id,))
             row = c.fetchone()
-            if row is None:
-                return None
-            c.execute("SELECT body FROM bodies WHERE delivery_id = ?", (delivery_id,))
-            body = c.fetchone()
-            return _delivery(row), body["body"] if body else None
+            return _delivery(row) if row else None
+
+    def bodies(self, delivery_ids: Sequence[int]) -> Sequence[SealedBody]:
+        """The bodies that are kept with deliveries (see `EventLog.bodies`)."""
+        rows = self._all(_SELECT_BODIES, delivery_ids)
+        return [SealedBody(*row) for row in rows]
+
+    def kept_with(self, idxs: Sequence[int]) -> Mapping[int, int]:
+        """Where the bodies of events are (see `EventLog.kept_with`)."""
+        return dict(self._all(_KEPT_WITH, idxs))
+
+    def keys(self, first: Sequence[int]) -> Mapping[int, bytes]:
+        """The wrapped keys of orders (see `EventLog.keys`)."""
+        wanted = "SELECT id, wrapped FROM order_keys WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self._all(wanted, first))
+
+    def _all(self, sql: str, wanted: Sequence[int]) -> list[tuple[Any, ...]]:
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(sql, (json.dumps(list(wanted)),))
+            return [tuple(row) for row in c.fetchall()]
 
     def arrivals(self, after: int, limit: int) -> Sequence[Arrival]:
         """The next rows of the delivery log (see `EventLog.arrivals`)."""
@@ -386,6 +411,24 @@ def _keep_names(c: SQLiteCursor, names: OrderNames) -> None:
         )
 
 
+def _require_newest(c: SQLiteCursor, master: int | None) -> None:
+    """Refuse keys that a master key wrapped which is not the newest any more."""
+    if master is not None:
+        c.execute("SELECT max(number) FROM master_keys")
+        if c.fetchone()[0] != master:
+            raise MasterChanged("the master key changed")
+
+
+_SELECT_BODIES = (
+    "SELECT d.id, d.body_hash, b.body, k.wrapped, e.originator_id, e.originator_version, e.topic "
+    "FROM json_each(?) AS wanted JOIN deliveries AS d ON d.id = wanted.value "
+    "JOIN bodies AS b ON b.delivery_id = d.id LEFT JOIN body_keys AS k ON k.id = d.id "
+    "LEFT JOIN stored_events AS e ON e.idx = d.idx"
+)
+_KEPT_WITH = (
+    "SELECT e.idx, coalesce(d.replay_of, d.id) FROM json_each(?) AS wanted "
+    "JOIN stored_events AS e ON e.idx = wanted.value JOIN deliveries AS d ON d.id = e.delivery_id"
+)
 _SELECT_DELIVERIES = (
     "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
 )
@@ -418,14 +461,13 @@ def _delivery_row(
         entry.outcome.value,
         position.index if position else None,
         entry.stream,
-        entry.body_sha256,
+        entry.body_hash,
         entry.reason,
         entry.body_bytes,
         entry.address,
         entry.key_id,
         entry.origin.value,
         entry.replay_of,
-        entry.context,
     )
 
 
@@ -446,13 +488,12 @@ def _delivery(row: Row) -> DeliveryRow:
         outcome=Outcome(row["outcome"]),
         position=Position(PARTITION, row["idx"]) if row["idx"] else None,
         stream=row["originator_id"],
-        body_sha256=row["body_sha256"],
+        body_hash=row["body_hash"],
         reason=row["reason"],
         body_bytes=row["body_bytes"],
         address=row["address"],
         key_id=row["key_id"],
         origin=Origin(row["origin"]),
         replay_of=row["replay_of"],
-        context=row["context"],
         has_body=bool(row["has_body"]),
     )

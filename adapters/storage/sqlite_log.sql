@@ -1,6 +1,18 @@
 -- The log of an SQLite ledger. This file is the whole of it; the read models live in a second
 -- file, because they can be thrown away and made again from this one.
 
+-- One row, made with the ledger: the name that its checkpoints are signed under, unless another is
+-- configured, and that its keys are bound to and found by.
+CREATE TABLE IF NOT EXISTS ledger_identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id  TEXT    NOT NULL
+);
+INSERT OR IGNORE INTO ledger_identity VALUES (1, 'ledger-' || lower(hex(randomblob(8))));
+CREATE TRIGGER IF NOT EXISTS ledger_identity_no_update BEFORE UPDATE ON ledger_identity
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its name'); END;
+CREATE TRIGGER IF NOT EXISTS ledger_identity_no_delete BEFORE DELETE ON ledger_identity
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its name'); END;
+
 -- One row per event. idx is the index of its position in partition 0: gapless, never reused.
 -- The times are microseconds since 1970-01-01 UTC. state is JSON.
 CREATE TABLE IF NOT EXISTS stored_events (
@@ -25,21 +37,20 @@ CREATE TABLE IF NOT EXISTS deliveries (
     outcome       TEXT    NOT NULL,
     idx           INTEGER,
     originator_id TEXT,
-    body_sha256   TEXT    NOT NULL,
+    body_hash     TEXT    NOT NULL,
     reason        TEXT,
     body_bytes    INTEGER,
     address       TEXT,
     key_id        TEXT,
     origin        TEXT    NOT NULL DEFAULT 'webhook',
-    replay_of     INTEGER,
-    context       TEXT
+    replay_of     INTEGER
 );
 CREATE INDEX IF NOT EXISTS deliveries_set_aside ON deliveries (id)
     WHERE outcome IN ('quarantined', 'ignored') AND replay_of IS NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_replay ON deliveries (replay_of)
     WHERE replay_of IS NOT NULL;
 
--- The raw bodies, apart from the facts. A delivery whose bytes are kept already has none.
+-- Bodies, sealed, apart from the facts. A delivery whose bytes are kept already has none.
 CREATE TABLE IF NOT EXISTS bodies (
     delivery_id INTEGER PRIMARY KEY,
     body        BLOB NOT NULL

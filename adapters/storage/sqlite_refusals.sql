@@ -24,11 +24,11 @@ CREATE TABLE IF NOT EXISTS kept_refusals (
     provider    TEXT    NOT NULL,
     reason      TEXT    NOT NULL,
     address     TEXT,
-    body_sha256 TEXT    NOT NULL,
+    body_hash TEXT    NOT NULL,
     headers     TEXT    NOT NULL,
     body        BLOB    NOT NULL
 );
-CREATE INDEX IF NOT EXISTS kept_refusals_by_body ON kept_refusals (provider, body_sha256);
+CREATE INDEX IF NOT EXISTS kept_refusals_by_body ON kept_refusals (provider, body_hash);
 
 -- The number of the newest row of each ring, which outlives the rows that were taken out.
 CREATE TABLE IF NOT EXISTS refusal_rings (

@@ -162,8 +162,9 @@ class Views(TrackingRecorder):
     def lock(self, c: Cursor) -> None:
         """Keep other processes from changing read models, until the transaction ends."""
 
-    def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes."""
+    def unbound(self, c: Cursor, processors: int = 1) -> None:
+        """Let a statement of this transaction take as long as it takes, and make an index on so
+        many processors."""
 
     def analyze(self, names: Sequence[str]) -> None:
         """Let the planner learn what is in new tables, where it needs to."""

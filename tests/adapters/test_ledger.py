@@ -8,6 +8,7 @@ from eventsourcing.application import AggregateNotFoundError
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from adapters import held_orders
+from adapters.bodies import Bodies
 from adapters.ledger import Delivery, OrderLedger
 from adapters.storage.log import EventLog, LogEntry, StorageUnavailable, VersionConflict
 from domain.log import Position
@@ -15,6 +16,7 @@ from domain.order import Delivered, Order, OrderStatus, PaymentReceived, decide,
 from domain.payment import Outcome, PaymentStatus
 from tests.contract.logs import FakeClock, sqlite_log
 from tests.notices import NOON, delivery, notice
+from tests.vaults import ledger_of
 
 S = PaymentStatus
 
@@ -27,7 +29,7 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
 
 @pytest.fixture
 def ledger(log: EventLog) -> OrderLedger:
-    return OrderLedger(log)
+    return ledger_of(log)
 
 
 def test_a_batch_is_decided_in_order_each_delivery_seeing_those_before(ledger: OrderLedger) -> None:
@@ -68,7 +70,8 @@ def test_a_duplicate_in_other_bytes_keeps_its_own_body(ledger: OrderLedger) -> N
     (receipt,) = ledger.record([delivery(again)])
     assert receipt.outcome is Outcome.DUPLICATE
     (row,) = ledger.event_log.deliveries([Outcome.DUPLICATE], None, 1)
-    assert ledger.event_log.delivery(row.id) == (row, b"two")
+    opened = Bodies(ledger.event_log, ledger.vault).of_rows([row])
+    assert opened[row.id].body == b"two"
 
 
 def test_orders_of_two_stores_with_one_id_are_two_orders(ledger: OrderLedger) -> None:
@@ -106,15 +109,17 @@ class _RacedLog:
     def __getattr__(self, name: str) -> object:
         return getattr(self._log, name)
 
-    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+    def append(
+        self, entries: Sequence[LogEntry], master: int | None = None
+    ) -> Sequence[Position | None]:
         if self._raced is not None:
             raced, self._raced = self._raced, None
-            OrderLedger(self._log).record([raced])
-        return self._log.append(entries)
+            ledger_of(self._log).record([raced])
+        return self._log.append(entries, master)
 
 
 def test_where_another_writer_was_first_the_delivery_is_decided_anew(log: EventLog) -> None:
-    raced = OrderLedger(_RacedLog(log, delivery(notice())))  # type: ignore[arg-type]
+    raced = ledger_of(_RacedLog(log, delivery(notice())))
     (receipt,) = raced.record([delivery(notice())])
     assert receipt.outcome is Outcome.RECORDED
     types = [type(r.event) for r in raced.history("default/1")]
@@ -122,12 +127,14 @@ def test_where_another_writer_was_first_the_delivery_is_decided_anew(log: EventL
 
 
 class _LostLog(_RacedLog):
-    def append(self, entries: Sequence[LogEntry]) -> Sequence[Position | None]:
+    def append(
+        self, entries: Sequence[LogEntry], master: int | None = None
+    ) -> Sequence[Position | None]:
         raise VersionConflict
 
 
 def test_a_conflict_that_does_not_end_is_told_and_stores_nothing(log: EventLog) -> None:
-    lost = OrderLedger(_LostLog(log, delivery(notice())))  # type: ignore[arg-type]
+    lost = ledger_of(_LostLog(log, delivery(notice())))
     with pytest.raises(VersionConflict):
         lost.record([delivery(notice())])
     assert log.head() is None
@@ -135,7 +142,7 @@ def test_a_conflict_that_does_not_end_is_told_and_stores_nothing(log: EventLog) 
 
 def test_two_ledgers_that_take_turns_on_one_order_agree(log: EventLog) -> None:
     """Each holds the order as it last saw it, and is behind at every turn."""
-    ledgers = [OrderLedger(log), OrderLedger(log)]
+    ledgers = [ledger_of(log), ledger_of(log)]
     told = [delivery(notice(status=status)) for status in (S.PENDING, S.FAILED, S.PAID) * 4]
     for turn, one in enumerate(told):
         (receipt,) = ledgers[turn % 2].record([one])
@@ -146,7 +153,7 @@ def test_two_ledgers_that_take_turns_on_one_order_agree(log: EventLog) -> None:
         at_once, again = ledgers[turn % 2].record([one, one])
         assert at_once.outcome is again.outcome is Outcome.DUPLICATE
         assert at_once.position == again.position is not None
-        (elsewhere,) = OrderLedger(log).record([one])
+        (elsewhere,) = ledger_of(log).record([one])
         assert elsewhere.position == again.position, "as a ledger that read everything anew says"
 
 

@@ -27,7 +27,7 @@ TAMPERING = {
     "update a delivery": "UPDATE deliveries SET outcome = 'x'",
     "delete a delivery": "DELETE FROM deliveries",
     "replace a delivery": (
-        "REPLACE INTO deliveries (id, received_at, recorded_at, provider, outcome, body_sha256) "
+        "REPLACE INTO deliveries (id, received_at, recorded_at, provider, outcome, body_hash) "
         "VALUES (1, 0, 0, 'p', 'o', 'x')"
     ),
     "update a body": "UPDATE bodies SET body = x'00'",
@@ -89,7 +89,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> Non
         """
         CREATE TABLE deliveries (id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL,
             recorded_at INTEGER NOT NULL, provider TEXT NOT NULL, outcome TEXT NOT NULL,
-            idx INTEGER, originator_id TEXT, body_sha256 TEXT NOT NULL, reason TEXT);
+            idx INTEGER, originator_id TEXT, body_hash TEXT NOT NULL, reason TEXT);
         INSERT INTO deliveries VALUES (1, 0, 0, 'sevi', 'quarantined', NULL, NULL, 'ab', 'why');
         PRAGMA user_version = 1;
         """

@@ -18,6 +18,7 @@ from tests import postgres
 from tests.bench import bodies
 from tests.bench.contenders import OURS, Machinery
 from tests.bench.figures import Report, shown, spread, table
+from tests.vaults import ledger_of
 
 BATCH = 64
 FILL_BATCH = 1000
@@ -112,7 +113,7 @@ def _opened(name: str, machine: Machinery) -> Iterator[BenchLedger]:
             url = stack.enter_context(postgres.database(machine.postgres_url))
         storage = open_storage(url, ())
         stack.callback(storage.close)
-        yield BenchLedger(OrderLedger(storage.log))
+        yield BenchLedger(ledger_of(storage.log))
 
 
 def told(report: Report) -> Iterator[str]:

@@ -17,13 +17,13 @@ from adapters.evidence import verifying
 from adapters.evidence.keys import Signer
 from adapters.evidence.merkle import Tree, inclusion_proof, root_of_inclusion
 from adapters.evidence.sealer import Sealer
-from adapters.ledger import OrderLedger
 from adapters.storage.evidence import EvidenceStore
 from adapters.storage.opening import open_storage
 from tests import postgres
 from tests.bench.append import BenchLedger
 from tests.bench.contenders import OURS, Machinery
 from tests.bench.figures import Report, shown, spread, table
+from tests.vaults import ledger_of
 
 TABLES = ("stored_events", "deliveries", "bodies")  # that a verification reads
 ROWS_AT_ONCE = 5000
@@ -144,7 +144,7 @@ def _opened(
             url = stack.enter_context(postgres.database(machine.postgres_url))
         storage = open_storage(url, ())
         stack.callback(storage.close)
-        yield url, folder, BenchLedger(OrderLedger(storage.log)), storage.evidence
+        yield url, folder, BenchLedger(ledger_of(storage.log)), storage.evidence
 
 
 def told(report: Report) -> Iterator[str]:

@@ -313,7 +313,8 @@ class Past:
         is_new = len(secrets) == 1 or self._chance.random() < 0.8
         request = Request([], body, self._clock.now, client=ADDRESS)
         self._wait(self._chance.uniform(0.002, 0.02))
-        delivery = delivery_of(provider, request, secrets[0 if is_new else 1].key_id)
+        hashing = self._service.vault.hashing
+        delivery = delivery_of(provider, request, secrets[0 if is_new else 1].key_id, hashing)
         (receipt,) = self._service.ledger.record([delivery])
         return receipt
 

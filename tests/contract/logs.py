@@ -63,7 +63,7 @@ def entry(
         provider="sevi",
         outcome=outcome,
         received_at=START,
-        body_sha256="00" * 32,
+        body_hash="00" * 32,
         stream=str(events[0].originator_id) if events else None,
         body=body,
         events=events,

@@ -52,7 +52,8 @@ def service(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     sender = providers(opened.settings)["sevi"]
     for n in range(3):
         body = json.dumps({"orderId": f"o-{n}", "orderPayment": "PAID"}).encode()
-        opened.ledger.record([delivery_of(sender, Request([], body, datetime.now(UTC)), "key")])
+        request = Request([], body, datetime.now(UTC))
+        opened.ledger.record([delivery_of(sender, request, "key", opened.vault.hashing)])
     opened.runner.catch_up()
     yield opened
     opened.close()

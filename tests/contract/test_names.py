@@ -29,7 +29,7 @@ def command(order: str, version: int, *names: OrderNames) -> LogEntry:
         provider="",
         outcome=Outcome.RECORDED,
         received_at=START,
-        body_sha256="",
+        body_hash="",
         events=[event(f"s/{order}", version, "OrderPlaced")],
         is_command=True,
         names=names,

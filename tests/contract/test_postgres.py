@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from eventsourcing.persistence import DataError, OperationalError
 
-from adapters.ledger import OrderLedger
 from adapters.storage import postgres, postgres_schema
 from adapters.storage.log import StorageUnavailable
 from adapters.storage.opening import open_storage
@@ -20,6 +19,7 @@ from domain.payment import Origin, Outcome
 from projections.order_status import ORDER_STATUS
 from tests.contract.logs import FakeClock, entry, event
 from tests.notices import delivery, notice
+from tests.vaults import ledger_of
 
 TABLES = ("stored_events", "deliveries", "bodies")
 CHANGES = ("UPDATE {} SET partition = 1", "DELETE FROM {}", "TRUNCATE {}")
@@ -171,13 +171,13 @@ def test_a_replay_is_not_taken_for_the_delivery_that_it_replays(url: str, commit
     """They have the same time of receipt and the same bytes."""
     original = entry(outcome=Outcome.QUARANTINED)
     again = replace(original, body=None, origin=Origin.REPLAY, replay_of=1)
-    other = replace(original, body_sha256="11" * 32)
+    other = replace(original, body_hash="11" * 32)
     log = PostgresLog(Database(url), FakeClock())
     log.append([original])
     log.close()
     log = PostgresLog(_LossyDatabase(url, committed=committed), FakeClock())
     assert log.append([again, other]) == [None, None]
-    assert [row.body_sha256[:2] for row in log.deliveries(list(Outcome), None, 9)] == [
+    assert [row.body_hash[:2] for row in log.deliveries(list(Outcome), None, 9)] == [
         "11",
         "00",
         "00",
@@ -226,7 +226,7 @@ def test_a_login_that_was_granted_the_role_runs_a_ledger(url: str, inherits: str
 def test_a_reader_whose_connection_was_cut_while_idle_reads_all_the_same(
     log: PostgresLog, url: str
 ) -> None:
-    ledger = OrderLedger(log)
+    ledger = ledger_of(log)
     ledger.record([delivery(notice("1"))])
     with connect(url) as owner:
         owner.execute(

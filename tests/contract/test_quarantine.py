@@ -41,15 +41,16 @@ def service(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def quarantine(service: Service) -> Quarantine:
-    return Quarantine(service.ledger, providers(service.settings), service.operators)
+    senders = providers(service.settings)
+    return Quarantine(service.ledger, service.bodies, senders, service.operators)
 
 
 def hears(service: Service, *bodies: bytes) -> None:
     sender = providers(service.settings)["sevi"]
     now = datetime.now(UTC)
-    service.ledger.record(
-        [delivery_of(sender, Request([], body, now, client="192.0.2.7"), "key") for body in bodies]
-    )
+    requests = [Request([], body, now, client="192.0.2.7") for body in bodies]
+    hashing = service.vault.hashing
+    service.ledger.record([delivery_of(sender, each, "key", hashing) for each in requests])
 
 
 def reads_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,10 +71,11 @@ def test_a_replay_is_decided_anew_where_another_writer_was_first(
     (done,) = quarantine.replay_many(ALICE, [1])
     assert done.receipt is not None
     assert (done.receipt.outcome, str(done.receipt.position)) == (Outcome.RECORDED, "0-5")
-    row, body = service.ledger.event_log.delivery(4) or (None, None)
+    row = service.ledger.event_log.delivery(4)
     assert row is not None
     assert (row.replay_of, row.origin, row.key_id, row.address) == (1, "replay", "key", None)
-    assert (row.body_bytes, body) == (len(CUT), None)
+    assert (row.body_bytes, row.has_body) == (len(CUT), False)
+    assert service.bodies.of_rows([row])[4].body == CUT
     (operation,) = service.operators.page(None, 10)
     assert (operation.object, operation.outcome) == ("delivery 1", "recorded at 0-5")
     assert quarantine.open_ids(DeliveryFilter()) == []
@@ -87,9 +89,7 @@ def test_a_decision_settles_a_delivery_and_keeps_it(
     hears(service, CUT, b"\x00\xff")
     service.ledger.record([quarantine.discard(2, "a test")])
     assert quarantine.open_ids(DeliveryFilter()) == [1]
-    found = service.ledger.event_log.delivery(2)
-    assert found is not None
-    assert found[1] == b"\x00\xff"
+    assert service.bodies.kept_with([2])[2].body == b"\x00\xff"
     settled = service.ledger.event_log.settled_by(2)
     assert settled is not None
     assert (settled.outcome, settled.reason, settled.body_bytes) == ("discarded", "a test", 2)

@@ -1,6 +1,5 @@
 """The contract of the rings of what was refused, on both databases."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,34 +10,39 @@ import pytest
 from adapters.storage import postgres_schema, refusals
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_access import PostgresAccess
+from adapters.storage.postgres_vault import PostgresVault
 from adapters.storage.refusals import KeptRefusal, RefusalRow, Refusals
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
+from adapters.storage.sqlite_log import SQLiteLog
+from adapters.storage.sqlite_vault import SQLiteVault
+from adapters.vault.vault import Vault
 from tests.contract.logs import DATABASES, START
+from tests.vaults import SOURCE
 
 ROW = RefusalRow(START, "till", "wrong_signature", "another secret", "192.0.2.7", 120, 3)
 SIGNATURE = [(b"x-signature", b"\xff00"), (b"content-type", b"application/json")]
 
 
 def kept(body: bytes, provider: str = "till") -> KeptRefusal:
-    digest = hashlib.sha256(body).hexdigest()
-    return KeptRefusal(START, provider, "too_old", None, digest, SIGNATURE, body)
+    return KeptRefusal(START, provider, "too_old", None, SIGNATURE, body)
 
 
 @pytest.fixture(params=DATABASES)
 def rings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Refusals]:
     if request.param == "sqlite":
         datastore = Datastore(str(tmp_path / "ledger.db"), "FULL")
+        SQLiteLog(datastore).create_table()
         file = SQLiteAccess(datastore)
         file.create()
         file.create()  # opening it again changes nothing
-        yield Refusals(file)
+        yield Refusals(file, Vault(SQLiteVault(datastore), SOURCE))
         datastore.close()
     else:
         url = request.getfixturevalue("postgres_url")
         postgres_schema.init(url)
         database = Database(url)
-        yield Refusals(PostgresAccess(database))
+        yield Refusals(PostgresAccess(database), Vault(PostgresVault(database), SOURCE))
         database.close()
 
 

@@ -25,6 +25,7 @@ from domain.payment import Origin, Outcome, Payment, PaymentStatus
 from domain.registration import Placement, Refused, Resolution
 from tests.contract.logs import DATABASES, FakeClock, postgres_log, sqlite_log
 from tests.notices import delivery, notice
+from tests.vaults import ledger_of
 
 S = PaymentStatus
 
@@ -41,13 +42,13 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
 
 @pytest.fixture
 def ledger(log: EventLog) -> OrderLedger:
-    return OrderLedger(log)
+    return ledger_of(log)
 
 
 @pytest.fixture
 def strict(log: EventLog) -> OrderLedger:
     """A ledger in which every order has to be registered."""
-    return OrderLedger(log, registered_only=True)
+    return ledger_of(log, registered_only=True)
 
 
 def placement(order_id: str = "1", *references: str, **fields: Any) -> Placement:
@@ -136,7 +137,7 @@ def test_a_name_belongs_to_one_registered_order(ledger: OrderLedger) -> None:
 
 
 def test_a_name_that_another_process_gave_meanwhile_is_known_in_the_end(log: EventLog) -> None:
-    ours, theirs = OrderLedger(log), OrderLedger(log)
+    ours, theirs = ledger_of(log), ledger_of(log)
     do(ours, placement("1"))
     do(theirs, placement("2", "REF-1"))
     assert "order 2 goes by the name REF-1" in refused(ours, placement("3", "REF-1"))
@@ -146,7 +147,7 @@ def test_the_first_registration_of_another_process_is_known_soon(
     log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0)
-    ours, theirs = OrderLedger(log), OrderLedger(log)
+    ours, theirs = ledger_of(log), ledger_of(log)
     do(ours, told("9"))
     do(theirs, placement("1", "REF-1"))
     (receipt,) = do(ours, told("SEVI-1", "REF-1"))
@@ -157,7 +158,7 @@ def test_the_first_registration_of_another_process_is_known_soon(
 def test_a_store_that_registers_nothing_is_never_looked_up(
     log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = OrderLedger(log)
+    ledger = ledger_of(log)
     do(ledger, placement(store="uganda"))
     monkeypatch.setattr(type(log), "named", lambda *_: pytest.fail("looked up"))
     do(ledger, told("1", "REF-1"))
@@ -242,8 +243,8 @@ def test_news_of_a_registered_order_is_never_parked(strict: OrderLedger) -> None
 
 
 def test_names_are_found_again_by_a_ledger_that_was_just_opened(log: EventLog) -> None:
-    do(OrderLedger(log), placement("1", "REF-1"))
-    (receipt,) = do(OrderLedger(log), told("SEVI-1", "REF-1"))
+    do(ledger_of(log), placement("1", "REF-1"))
+    (receipt,) = do(ledger_of(log), told("SEVI-1", "REF-1"))
     assert receipt.order is not None
     assert receipt.order.id == "default/1"
     assert log.named([("default", "SEVI-1")])[0].order_id == "1"
@@ -259,11 +260,13 @@ def test_a_conflict_of_names_in_the_database_is_decided_anew(log: EventLog) -> N
         def __getattr__(self, name: str) -> Any:
             return getattr(log, name)
 
-        def append(self, entries: Any) -> Any:
+        _log = log
+
+        def append(self, entries: Any, master: int | None) -> Any:
             if self.first:
                 self.first = False
-                do(OrderLedger(log), placement("2", "REF-1"))
-            return log.append(entries)
+                do(ledger_of(log), placement("2", "REF-1"))
+            return log.append(entries, master)
 
-    raced = OrderLedger(Raced())
+    raced = ledger_of(Raced())
     assert "order 2 goes by the name REF-1" in refused(raced, placement("1", "REF-1"))

@@ -21,7 +21,7 @@ _under_way: dict[str, asyncio.Task[Receipt]] = {}
 
 async def acknowledge_first(self: GroupCommit, delivery: Delivery) -> Receipt:
     """Answer what is new before its commit, and what is known as it should be."""
-    under_way = _under_way.get(delivery.body_sha256)
+    under_way = _under_way.get(delivery.body_hash)
     if under_way is not None:
         await asyncio.wait([under_way])
         return await commit_first(self, delivery)
@@ -32,7 +32,7 @@ async def acknowledge_first(self: GroupCommit, delivery: Delivery) -> Receipt:
     if decision.outcome is Outcome.DUPLICATE:
         return await commit_first(self, delivery)
     task = asyncio.get_running_loop().create_task(_commit_later(self, delivery))
-    _under_way[delivery.body_sha256] = task
+    _under_way[delivery.body_hash] = task
     task.add_done_callback(lambda done: _forget(delivery, done))
     return Receipt(decision.outcome, order, None)
 
@@ -50,7 +50,7 @@ def _decide(ledger: OrderLedger, notice: PaymentNotice) -> tuple[Order, Decision
 
 
 def _forget(delivery: Delivery, task: asyncio.Task[Receipt]) -> None:
-    _under_way.pop(delivery.body_sha256, None)
+    _under_way.pop(delivery.body_hash, None)
     if not task.cancelled():
         task.exception()
 

@@ -95,7 +95,7 @@ def test_delivered_without_a_paid_is_found(ledger: Ledger, cause: int) -> None:
 def test_a_version_that_is_missing_is_a_gap(ledger: Ledger) -> None:
     (only,) = ledger.service.ledger.history("default/pending")
     assert isinstance(only.event, PaymentReceived)
-    ledger.append(replace(only.event, originator_version=4, body_sha256="00" * 32))
+    ledger.append(replace(only.event, originator_version=4, body_hash="00" * 32))
     assert ledger.judge().gaps == 1
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.service import Service
 from adapters.settings import load_settings
+from adapters.vault.keys import Hashing
 from domain.log import Position, Recorded, stream_of
 from domain.order import Consequence, Delivered, News, OrderEvent, PaymentReceived
 from domain.payment import PaymentStatus
@@ -77,7 +78,7 @@ def judge_service(service: Service, acknowledged: Sequence[Acknowledged]) -> Ver
     for stream, history in streams.items():
         _check_order(stream, history, verdict)
     for noted in acknowledged:
-        _check_kept(noted, streams, verdict)
+        _check_kept(noted, streams, service.vault.hashing, verdict)
     for projection in PROJECTIONS:
         _check_read_model(service, projection, events, verdict)
     return verdict
@@ -117,7 +118,7 @@ def _check_order(stream: str, history: Sequence[Event], verdict: Verdict) -> Non
         if event.originator_version != version:
             verdict.find("gaps", f"{stream} has version {event.originator_version}, not {version}")
         if isinstance(event, News):
-            digests[event.body_sha256] += 1
+            digests[event.bytes_hash] += 1
         if isinstance(event, Delivered):
             delivered += 1
             cause = by_version.get(event.caused_by)
@@ -131,11 +132,13 @@ def _check_order(stream: str, history: Sequence[Event], verdict: Verdict) -> Non
             verdict.find("doubled", f"{stream} has the delivery {digest} {times} times")
 
 
-def _check_kept(noted: Acknowledged, streams: dict[str, list[Event]], verdict: Verdict) -> None:
+def _check_kept(
+    noted: Acknowledged, streams: dict[str, list[Event]], hashing: Hashing, verdict: Verdict
+) -> None:
     stream = stream_of(STORE, noted.delivery.order_id)
     history = streams.get(stream, [])
-    digest = noted.delivery.sha256
-    kept = [r for r in history if isinstance(r.event, News) and r.event.body_sha256 == digest]
+    digest = hashing.body(noted.delivery.body)
+    kept = [r for r in history if isinstance(r.event, News) and r.event.bytes_hash == digest]
     if not kept:
         verdict.find("lost", f"{stream}, acknowledged at {noted.position}")
         return

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -75,6 +76,11 @@ def test_every_metric_and_label_that_is_asked_for_is_answered(
             continue
         assert name in answered
         assert labels <= answered[name], name
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_expression_is_promql(expression: str) -> None:
+    promql_parser.parse(expression.replace("$__rate_interval", "5m"))
 
 
 def test_an_expression_is_taken_apart_rightly() -> None:

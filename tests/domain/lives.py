@@ -49,7 +49,7 @@ def told(**fields: Any) -> Step:
 
     def step(life: Life) -> Happens:
         key = f"{life.order.version:064x}"
-        return replace(first, delivery_key=key, body_sha256=key)
+        return replace(first, delivery_key=key, body_hash=key)
 
     return step
 
@@ -67,7 +67,7 @@ def conflict(life: Life) -> Happens | None:
     if life.last is None:
         return None
     other = f"f{life.order.version:063x}"
-    return replace(life.last, body_sha256=other, status=S.FAILED, amount=Decimal(1))
+    return replace(life.last, body_hash=other, status=S.FAILED, amount=Decimal(1))
 
 
 REGISTERED = placement(str(AMOUNT))

@@ -31,6 +31,7 @@ from tests.domain.recorded import (
     ID,
     conflicted,
     delivered,
+    erased,
     facts,
     failed,
     moved,
@@ -58,7 +59,7 @@ class Refused(Consequence):
 
 PAID = [received(1), delivered(2, 1)]
 HELD_PAID = [received(1, S.REFUNDED), review(2, 1), received(3, S.PAID, HELD)]
-REPEATED: dict[str, Any] = {"delivery_key": "evt_1", "body_sha256": f"{1:064x}"}
+REPEATED: dict[str, Any] = {"delivery_key": "evt_1", "body_hash": f"{1:064x}"}
 FROM_ANOTHER: dict[str, Any] = {"provider": "stripe"}
 RIGHT: dict[str, Any] = {"amount": Decimal("902.10"), "currency": "KES"}
 SHORT: dict[str, Any] = {"amount": Decimal(902), "currency": "KES"}
@@ -455,7 +456,7 @@ def parked() -> list[OrderEvent]:
 
 def test_the_stories_have_every_type_of_event() -> None:
     told = [event for story in STORIES for _, event in steps(story)]
-    assert {type(event) for event in [*told, *parked()]} == set(EVENT_TYPES)
+    assert {type(event) for event in [*told, *parked(), erased(2)]} == set(EVENT_TYPES)
 
 
 @pytest.mark.parametrize("story", STORIES)

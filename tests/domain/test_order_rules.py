@@ -112,9 +112,13 @@ def test_what_was_told_is_recorded_as_it_was_told() -> None:
         references=("INV-7",),
         payment=Payment(ref="tx-1", status=S.PENDING),
         occurred_at=EARLIER,
+        body_digest="5a" * 32,
+        hidden_references=("0c" * 16,),
+        customer="ab" * 16,
+        private="c2VhbGVk",
     )
-    names = "provider delivery_key status raw_status received_at body_sha256 references amount"
-    names += " currency payment occurred_at"
+    names = "provider delivery_key status raw_status received_at references amount"
+    names += " currency payment occurred_at body_digest hidden_references customer private"
     facts = {name: getattr(told, name) for name in names.split()}
     given().when(told).then(
         like(PaymentReceived, originator_id="default/1", originator_version=1, **facts)

@@ -61,7 +61,7 @@ class OneOrder(RuleBasedStateMachine):
     def the_same_in_other_bytes(self, earlier: PaymentNotice, body: bytes) -> PaymentNotice:
         digest = hashlib.sha256(body).hexdigest()
         amount = earlier.amount and Decimal(f"{earlier.amount}0")
-        return self.tell(replace(earlier, body=body, body_sha256=digest, amount=amount))
+        return self.tell(replace(earlier, body=body, body_hash=digest, amount=amount))
 
     @rule(target=told, earlier=told, news=notices())
     def other_news_under_a_known_key(

@@ -14,6 +14,7 @@ from projections.model import Projection
 from projections.runner import Runner
 from tests.contract.logs import DATABASES
 from tests.notices import delivery, notice
+from tests.vaults import ledger_of
 
 
 @dataclass
@@ -54,7 +55,7 @@ def models(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Models]:
     else:
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     storage = open_storage(url, PROJECTIONS)
-    made = Models(url, storage, OrderLedger(storage.log), [])
+    made = Models(url, storage, ledger_of(storage.log), [])
     yield made
     for each in (*made.opened, storage):
         each.close()

@@ -27,6 +27,7 @@ from projections.order_status import ORDER_STATUS, ORDERS
 from projections.runner import CheckpointMoved, Followed, Runner
 from tests.contract.logs import DATABASES, FakeClock, sqlite_log
 from tests.notices import delivery, notice
+from tests.vaults import ledger_of
 
 PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY)
 
@@ -37,7 +38,7 @@ Open = Callable[[Sequence[Projection]], Views]
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[OrderLedger]:
     with sqlite_log(tmp_path, FakeClock()) as log:
-        yield OrderLedger(log)
+        yield ledger_of(log)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from adapters.jobs import JobRunner
 from adapters.keepers import Keeper
 from adapters.provider_views import ProviderDirectory
 from adapters.secrets import made_once
-from adapters.service import Service
+from adapters.service import Service, folder_of
 
 PATH = "/console"
 SESSION_COOKIE = "order-ledger-session"
@@ -81,7 +81,7 @@ class Console:
     sessions: Sessions = field(init=False)
 
     def __post_init__(self) -> None:
-        box = Box(made_once(self.service.settings.folder, "console-key"))
+        box = Box(made_once(folder_of(self.service.settings), "console-key"))
         object.__setattr__(self, "box", box)
         object.__setattr__(self, "sessions", Sessions(box, time.time))
 

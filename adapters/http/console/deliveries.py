@@ -12,7 +12,6 @@ from adapters.delivery_views import (
     delivery_page,
     kept_refusals,
     refusal_page,
-    whole_delivery,
 )
 from adapters.http.console.asking import PAGE_SIZE, Instant, Name, Row, RowsAsked, asked
 from adapters.http.console.context import Console, Submission, Visit
@@ -70,7 +69,7 @@ def delivery_router(console: Console, pages: Pages) -> APIRouter:
             visit,
             "deliveries.html",
             422 if problem else 200,
-            page=delivery_page(rows, PAGE_SIZE),
+            page=delivery_page(rows, PAGE_SIZE, service.bodies),
             outcomes=[each.value for each in Outcome],
             providers=console.providers(visit),
             fields=visit.request.query_params,
@@ -81,8 +80,7 @@ def delivery_router(console: Console, pages: Pages) -> APIRouter:
     async def delivery(
         visit: Annotated[Visit, auditor], delivery_id: DeliveryId, body: bool = False
     ) -> Response:
-        row, kept = await find(service, visit.caller, delivery_id, body)
-        shown = whole_delivery(row, kept)
+        shown = await find(service, visit.caller, delivery_id, body)
         return pages.show(visit, "delivery.html", delivery=shown, with_body=body)
 
     @router.get("/refusals")

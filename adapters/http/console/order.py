@@ -133,9 +133,9 @@ def _page(
         order = then
     stream = stream_of(history.store, history.order_id)
     told = deliveries_of(service.storage.access, service.ledger.event_log, stream)
-    deliveries = [
-        delivery_view(row) for row in told.deliveries if as_of is None or row.recorded_at <= as_of
-    ]
+    rows = [row for row in told.deliveries if as_of is None or row.recorded_at <= as_of]
+    digests = service.bodies.digests(rows)
+    deliveries = [delivery_view(row, digests.get(row.id)) for row in rows]
     steps = steps_of(known, deliveries)
     return pages.show(
         visit,

@@ -59,21 +59,21 @@ class Shop:
 
     def hears(self, *bodies: bytes | str | tuple[str, str]) -> list[Receipt]:
         """Record webhooks of Sevi: bodies, or samples of an (order id, status)."""
-        deliveries = [self._delivery(body) for body in bodies]
         with self.service() as service:
+            deliveries = [self._delivery(service, body) for body in bodies]
             return [service.ledger.record([delivery])[0] for delivery in deliveries]
 
     def hears_at_once(self, bodies: list[str]) -> None:
         """Record many webhooks in one batch."""
         with self.service() as service:
-            service.ledger.record([self._delivery(body) for body in bodies])
+            service.ledger.record([self._delivery(service, body) for body in bodies])
 
-    def _delivery(self, body: bytes | str | tuple[str, str]) -> Delivery:
+    def _delivery(self, service: Service, body: bytes | str | tuple[str, str]) -> Delivery:
         sevi = Sevi("sevi", self.store, [Secret("key", "token")])
         now = datetime.now(UTC)
         raw = sevi.sample(*body, now) if isinstance(body, tuple) else body
         raw = raw.encode() if isinstance(raw, str) else raw
-        return delivery_of(sevi, Request([], raw, now), None)
+        return delivery_of(sevi, Request([], raw, now), None, service.vault.hashing)
 
 
 class CommandLine:

@@ -91,7 +91,8 @@ class Ledger:
         body = json.dumps({"orderId": order_id, "orderPayment": status, **more}).encode()
         sevi = Sevi(provider, "default", [Secret("key", "token")])
         request = Request([], body, datetime.now(UTC))
-        self.service.ledger.record([delivery_of(sevi, request, None, origin)])
+        hashing = self.service.vault.hashing
+        self.service.ledger.record([delivery_of(sevi, request, None, hashing, origin)])
 
     def operation(self, action: str) -> Operation:
         """Something that Alice does."""

@@ -10,13 +10,15 @@ from typing import Any
 
 import psycopg
 
+from adapters.bodies import Bodies
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
 from adapters.storage.evidence import EvidenceStore
 from adapters.storage.opening import open_storage
-from domain.payment import PaymentStatus
+from domain.payment import PaymentNotice, PaymentStatus
 from tests.notices import delivery, notice
+from tests.vaults import ledger_of
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -48,12 +50,22 @@ class Sealed:
 
     def fill(self, orders: int, prefix: str = "o") -> None:
         """Deliver some orders: two events each."""
-        self.ledger.record([delivery(notice(f"{prefix}{n}")) for n in range(orders)])
+        told = [self.hashed(notice(f"{prefix}{n}")) for n in range(orders)]
+        self.ledger.record([delivery(one) for one in told])
 
     def tell(self, order_id: str, *statuses: PaymentStatus) -> None:
         """News of one order, one after the other."""
         for status in statuses:
-            self.ledger.record([delivery(notice(order_id, status))])
+            self.ledger.record([delivery(self.hashed(notice(order_id, status)))])
+
+    def hashed(self, told: PaymentNotice) -> PaymentNotice:
+        """A notice with this ledger's own hash of its body."""
+        told.body_hash = told.delivery_key = self.ledger.vault.hashing.body(told.body)
+        return told
+
+    @property
+    def bodies(self) -> Bodies:
+        return Bodies(self.ledger.event_log, self.ledger.vault)
 
     def another_sealer(self) -> Sealer:
         """The sealer of a process that starts now."""
@@ -105,7 +117,7 @@ def opened(url: str, folder: Path) -> Iterator[Sealed]:
     clock = Clock()
     signer = Signer(storage.evidence, folder / "keys.pem", "shop.example", clock)
     sealer = Sealer(storage.evidence, signer, 60)
-    ledger = OrderLedger(storage.log)
+    ledger = ledger_of(storage.log)
     try:
         yield Sealed(url, folder, ledger, storage.evidence, signer, sealer, clock)
     finally:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from adapters.evidence.bundle import Bundler, NoBundle
 from adapters.evidence.notes import SignedCheckpoint
 from adapters.evidence.sealer import Sealer
+from adapters.vault.keys import OrderKey
 from domain.payment import PaymentStatus
 from tests.adapters.evidence.ledgers import Sealed, opened
 from tests.notices import delivery, notice
@@ -27,11 +29,13 @@ SEEDS = (b"a fixed key that signs in tests.", b"another fixed key for the tests.
 
 
 def bundler(sealed: Sealed) -> Bundler:
-    return Bundler(sealed.evidence, sealed.signer, sealed.sealer)
+    return Bundler(sealed.evidence, sealed.signer, sealed.sealer, sealed.bodies)
 
 
-def made(sealed: Sealed, order_id: str, since: SignedCheckpoint | None = None) -> Any:
-    bundle = bundler(sealed).bundle("default", order_id, since)
+def made(
+    sealed: Sealed, order_id: str, since: SignedCheckpoint | None = None, *, bodies: bool = False
+) -> Any:
+    bundle = bundler(sealed).bundle("default", order_id, since, with_bodies=bodies)
     assert bundle is not None
     return json.loads(bundle.model_dump_json())
 
@@ -132,7 +136,7 @@ def test_a_ledger_that_does_not_continue_a_checkpoint_gives_no_bundle_for_it(
         "UPDATE stored_events SET topic = 'PaymentFailed' WHERE idx = 500",
     )
     with pytest.raises(NoBundle, match="does not continue"):
-        Bundler(story.evidence, story.signer, story.another_sealer()).bundle(
+        Bundler(story.evidence, story.signer, story.another_sealer(), story.bodies).bundle(
             "default", "42", SignedCheckpoint.parse(last.note)
         )
 
@@ -163,18 +167,18 @@ def test_whatever_is_changed_in_a_bundle_is_noticed(sealed: Sealed, tmp_path: Pa
     assert first is not None
     sealed.fill(2)
     sealed.sealer.seal()
-    bundle = made(sealed, "42", SignedCheckpoint.parse(first.note))
+    bundle = made(sealed, "42", SignedCheckpoint.parse(first.note), bodies=True)
     (key,) = sealed.signer.public_keys()
     sys.path.insert(0, str(SCRIPT.parent))
     try:
         import verify_bundle  # type: ignore[import-not-found]
     finally:
         sys.path.pop(0)
-    verify_bundle.check(bundle, str(key), first.note)
+    verify_bundle.check(bundle, str(key), first.note, {})
     believed = []
     for other in variants(bundle):
         try:
-            verify_bundle.check(other, str(key), first.note)
+            verify_bundle.check(other, str(key), first.note, {})
         except Exception:
             continue
         believed.append({k for k in bundle if other.get(k) != bundle[k]})
@@ -190,7 +194,9 @@ def test_what_is_not_sealed_is_sealed_first(sealed: Sealed, tmp_path: Path) -> N
 
 def test_what_cannot_be_sealed_is_named(story: Sealed, tmp_path: Path) -> None:
     story.tell("42", PaymentStatus.DISPUTED)
-    unable = Bundler(story.evidence, story.signer, Sealer(story.evidence, story.signer, 0))
+    unable = Bundler(
+        story.evidence, story.signer, Sealer(story.evidence, story.signer, 0), story.bodies
+    )
     bundle = unable.bundle("default", "42")
     assert bundle is not None
     assert bundle.unsealed == ["0-706", "0-707"]
@@ -201,7 +207,9 @@ def test_what_cannot_be_sealed_is_named(story: Sealed, tmp_path: Path) -> None:
 
 def test_a_ledger_that_never_sealed_proves_nothing(sealed: Sealed, tmp_path: Path) -> None:
     sealed.tell("42", PaymentStatus.PENDING)
-    unable = Bundler(sealed.evidence, sealed.signer, Sealer(sealed.evidence, sealed.signer, 0))
+    unable = Bundler(
+        sealed.evidence, sealed.signer, Sealer(sealed.evidence, sealed.signer, 0), sealed.bodies
+    )
     bundle = unable.bundle("default", "42")
     assert bundle is not None
     assert verdict(json.loads(bundle.model_dump_json()), tmp_path)[0] == 3
@@ -241,7 +249,10 @@ def golden_bundle(folder: Path) -> Any:
         )
         for seed in SEEDS
     ]
-    with opened(f"sqlite:///{folder / 'ledger.db'}", folder) as sealed:
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    keys = (OrderKey(bytes([n]) * 32) for n in count(1))
+    with pytest.MonkeyPatch.context() as patch, opened(url, folder) as sealed:
+        patch.setattr(OrderKey, "new", lambda: next(keys))
         sealed.signer.path.touch(mode=0o600)
         sealed.signer.path.write_bytes(pems[0])
         for order, status in (("42", "PENDING"), ("7", "PAID"), ("42", "PAID")):
@@ -259,7 +270,7 @@ def golden_bundle(folder: Path) -> Any:
             "UPDATE stored_events SET state = CAST('{\"n\":' || idx || '}' AS BLOB) WHERE idx > 5",
         )
         sealed.sealer.seal()
-        return made(sealed, "42", first)
+        return made(sealed, "42", first, bodies=True)
 
 
 def test_the_format_stays_what_it_was(tmp_path: Path) -> None:

@@ -128,9 +128,8 @@ class LocalService:
 
     def kept_body(self, row: DeliveryRow) -> bytes | None:
         """The body that a row of the delivery log kept."""
-        found = self.service.ledger.event_log.delivery(row.id)
-        assert found is not None
-        return found[1]
+        found = self.service.bodies.kept_with([row.id]).get(row.id)
+        return found.body if found else None
 
 
 async def raw_post(

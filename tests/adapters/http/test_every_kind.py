@@ -125,7 +125,8 @@ def test_a_push_without_an_order_is_quarantined_and_answered_all_the_same(
 def test_what_a_push_said_besides_its_body_is_kept_with_it(shop: LocalService) -> None:
     send(shop, "mpesa", status="gone_fishing")
     (row,) = shop.deliveries
-    assert json.loads(str(row.context)) == {"query": "order_id=1001"}
+    context = shop.service.bodies.kept_with([row.id])[row.id].context
+    assert json.loads(str(context)) == {"query": "order_id=1001"}
 
 
 @pytest.mark.parametrize("path", ["mpesa", "mpesa/", "mpesa/wrong-secret", "mpesa//x"])

@@ -34,7 +34,7 @@ class Writer:
 
     def __call__(self, commands: Sequence[Command]) -> list[Receipt]:
         assert current_thread() is not main_thread()
-        numbers = [int(c.body_sha256) for c in commands if isinstance(c, Delivery)]
+        numbers = [int(c.body_hash) for c in commands if isinstance(c, Delivery)]
         self.batches.append(numbers)
         self.reached.set()
         assert self.go_on.wait(WAIT_SECONDS)

@@ -154,7 +154,7 @@ def test_an_adapter_that_fails_is_logged_without_what_it_failed_on(
 def test_why_the_storage_is_unavailable_is_logged(
     local: LocalService, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
-    def fails(_: Sequence[LogEntry]) -> None:
+    def fails(_: Sequence[LogEntry], master: int | None) -> None:
         raise StorageUnavailable("no space left")
 
     monkeypatch.setattr(local.service.ledger.event_log, "append", fails)
@@ -166,7 +166,7 @@ def test_why_the_storage_is_unavailable_is_logged(
 def test_a_defect_while_storing_is_logged_without_what_was_stored(
     local: LocalService, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
-    def fails(entries: Sequence[LogEntry]) -> None:
+    def fails(entries: Sequence[LogEntry], master: int | None) -> None:
         raise ValueError(f"cannot write {entries[0].body!r} of {entries[0].stream}")
 
     monkeypatch.setattr(local.service.ledger.event_log, "append", fails)

@@ -1,6 +1,7 @@
 """What the query API says of one order: as it is, as it was known to be, and how it is found."""
 
 import asyncio
+import hashlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ def test_an_order_has_the_fields_that_were_promised(local: LocalService) -> None
         "position": position,
         "registered": False,
         "parked_since": None,
+        "erased": False,
     }
     assert paid["recorded_at"].endswith("Z"), "times are UTC and say so"
 
@@ -61,7 +63,9 @@ def test_a_history_has_every_event_with_what_an_auditor_asks_for(local: LocalSer
         "KES",
     )
     assert pending["position"] == first.json()["position"]
-    assert paid["delivery_key"] == paid["body_sha256"] == local.deliveries[1].body_sha256
+    assert paid["delivery_key"] == local.deliveries[1].body_hash
+    body = local.kept_body(local.deliveries[1])
+    assert paid["body_sha256"] == hashlib.sha256(body or b"").hexdigest()
     assert (paid["stale"], paid["occurred_at"], paid["provider"]) == (False, None, "sevi")
     assert paid["received_at"] <= paid["recorded_at"]
     assert delivered["caused_by"] == paid["version"] == 2

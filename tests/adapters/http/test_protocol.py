@@ -14,7 +14,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from adapters.http import protocol
-from adapters.http.protocol import CYCLE, HEAD_BYTES_MAX, BoundedProtocol, answer_whole
+from adapters.http.protocol import HEAD_BYTES_MAX, BoundedProtocol, answer_whole
 
 PATIENCE = 20.0  # for what has to come; nothing here is timed
 HEAD = b"POST / HTTP/1.1\r\nHost: ledger\r\n"
@@ -31,8 +31,15 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         more = message["more_body"]
     body = str(size).encode()
     if scope["path"] == "/whole":
-        assert answer_whole(scope[CYCLE], b"text/plain", body)
+        assert answer_whole(scope, send, b"text/plain", body)
         return
+    if scope["path"] == "/heard":
+
+        async def heard(message: Any) -> None:
+            await send(message)
+
+        assert not answer_whole(scope, heard, b"text/plain", body)
+        body = b"not in one piece"
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -311,6 +318,11 @@ def test_an_answer_in_one_piece_is_the_very_same(port: int, version: bytes, fiel
         client.socket.close()
     assert heard[0] == heard[1]
     assert heard[0].count(b" 200 OK\r\n") == (1 if b"connection: close" in heard[0] else 2)
+
+
+def test_who_stands_between_hears_of_the_answer(client: Client) -> None:
+    client.say(b"POST /heard HTTP/1.1\r\nHost: ledger\r\nContent-Length: 2\r\n\r\nab")
+    assert client.answer().endswith(b"\r\n\r\nnot in one piece")
 
 
 def test_pipelined_requests_are_answered_in_their_order(client: Client) -> None:

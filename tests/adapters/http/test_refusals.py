@@ -213,7 +213,8 @@ def test_nothing_but_the_signature_is_kept_of_the_headers(service: LocalService)
     assert {name for name, _ in kept.headers} == {b"x-signature", b"x-time", b"content-type"}
     folder = Path(str(service.service.settings.database_path)).parent
     files = b"".join(path.read_bytes() for path in folder.iterdir())
-    assert NEWS in files
+    assert kept.body == NEWS
+    assert NEWS not in files, "the body is sealed"
     assert b"a-token-of-somebody" not in files
     assert b"session=somebody" not in files
 

@@ -26,7 +26,7 @@ WAIT_SECONDS = 10
 def append_raises(local: LocalService, error: Exception) -> Iterator[None]:
     """For a while, whatever is appended fails before anything is written."""
 
-    def append(entries: Sequence[LogEntry]) -> None:
+    def append(entries: Sequence[LogEntry], master: int | None) -> None:
         raise error
 
     with pytest.MonkeyPatch.context() as patch:
@@ -42,10 +42,10 @@ class Gate:
         log = local.service.ledger.event_log
         append = log.append
 
-        def held(entries: Sequence[LogEntry]) -> Any:
+        def held(entries: Sequence[LogEntry], master: int | None) -> Any:
             self.reached.set()
             assert self._open.wait(WAIT_SECONDS)
-            return append(entries)
+            return append(entries, master)
 
         monkeypatch.setattr(log, "append", held)
 
@@ -178,10 +178,10 @@ def test_one_delivery_that_cannot_be_written_does_not_fail_its_neighbours(
     log = local.service.ledger.event_log
     append = log.append
 
-    def fails_on_one(entries: Sequence[LogEntry]) -> Any:
+    def fails_on_one(entries: Sequence[LogEntry], master: int | None) -> Any:
         if any(entry.stream == "default/unlucky" for entry in entries):
             raise RuntimeError("this one cannot be written")
-        return append(entries)
+        return append(entries, master)
 
     monkeypatch.setattr(log, "append", fails_on_one)
 

@@ -57,7 +57,7 @@ def test_the_body_is_read_by_its_paths() -> None:
 def test_what_is_left_out_is_left_out() -> None:
     bare = {"delivery_id": None, "payment_ref": None, "amount": None, "currency": None}
     told = notice(configured("custom", **bare, occurred_at=None), news())
-    assert told.delivery_key == told.body_sha256
+    assert told.delivery_key == told.body_hash
     assert (told.amount, told.currency, told.payment, told.occurred_at) == (None, None, None, None)
 
 

@@ -45,7 +45,7 @@ def test_a_completed_charge_of_v3_pays_its_order() -> None:
     assert (told.order_id, told.status, told.raw_status) == ("ord-1001", S.PAID, "successful")
     assert (str(told.amount), told.currency) == ("902.10", "KES")
     assert told.payment == Payment(ref="285959875", status=S.PAID, amount=Decimal("902.10"))
-    assert told.delivery_key == told.body_sha256
+    assert told.delivery_key == told.body_hash
 
 
 def test_a_completed_charge_of_v4_pays_its_order() -> None:

@@ -48,7 +48,7 @@ def test_a_successful_charge_pays_its_order() -> None:
     assert (str(told.amount), told.currency, told.raw_status) == ("902.10", "KES", "success")
     assert told.payment == Payment(ref="ord-1001", status=S.PAID, amount=Decimal("902.10"))
     assert str(told.occurred_at) == "2026-01-05 11:59:58+00:00"
-    assert told.delivery_key == told.body_sha256, "nothing in the body names the delivery"
+    assert told.delivery_key == told.body_hash, "nothing in the body names the delivery"
 
 
 @pytest.mark.parametrize(

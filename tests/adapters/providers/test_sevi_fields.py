@@ -292,7 +292,7 @@ def test_a_currency_that_is_no_code_is_unreadable(text: str) -> None:
 @pytest.mark.parametrize("body", [bare(), order_webhook(), lone_transaction()])
 def test_a_delivery_is_known_by_the_digest_of_its_body(body: bytes) -> None:
     told = noticed(body)
-    assert told.delivery_key == told.body_sha256 == hashlib.sha256(body).hexdigest()
+    assert told.delivery_key == told.body_hash == hashlib.sha256(body).hexdigest()
     assert told.body == body
 
 

@@ -42,7 +42,7 @@ def test_a_paid_order_is_paid_and_its_id_exact() -> None:
     assert (told.status, told.raw_status, told.references) == (S.PAID, "paid", ("#1001", "1001"))
     assert (str(told.amount), told.currency) == ("902.10", "KES")
     assert str(told.occurred_at) == "2026-01-05 11:59:58+00:00"
-    assert (told.payment, told.delivery_key) == (None, told.body_sha256)
+    assert (told.payment, told.delivery_key) == (None, told.body_hash)
 
 
 @pytest.mark.parametrize(

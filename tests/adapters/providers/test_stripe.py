@@ -12,7 +12,7 @@ import pytest
 
 from adapters.providers import Refused, Verified
 from adapters.providers.base import Reason
-from domain.payment import Payment, PaymentStatus
+from domain.payment import Payment, PaymentStatus, Personal
 from tests.adapters.providers.tables import (
     NOON,
     configured,
@@ -174,7 +174,8 @@ def test_client_reference_names_an_order_where_the_table_says_so() -> None:
     alone = notice(stripe, session("completed", client_reference_id="7", metadata={}))
     assert (alone.order_id, alone.references) == ("7", ())
     beside = notice(stripe, session("completed", client_reference_id="7"))
-    assert (beside.order_id, beside.references) == ("1001", ("7",))
+    assert (beside.order_id, beside.references) == ("1001", ())
+    assert beside.personal == Personal(references=("7",)), "which may be a customer's"
     both = notice(stripe, session("completed", client_reference_id="1001"))
     assert (both.order_id, both.references) == ("1001", ())
     assert "order_id" in unreadable(stripe, session("completed", metadata={}))

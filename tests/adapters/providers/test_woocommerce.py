@@ -41,7 +41,7 @@ def test_an_order_in_process_that_was_paid_is_paid() -> None:
     assert (str(told.amount), told.currency) == ("902.10", "KES")
     assert str(told.occurred_at) == "2026-01-05 11:59:59+00:00"
     assert told.payment == Payment(ref="SAF7", status=S.PAID, amount=Decimal("902.10"))
-    assert told.delivery_key == told.body_sha256
+    assert told.delivery_key == told.body_hash
 
 
 UNDATED = {"date_paid": None, "date_paid_gmt": None}

@@ -10,9 +10,10 @@ import pytest
 from adapters.providers import Request, Secret, Unreadable
 from adapters.providers.base import Ignored, Translation
 from adapters.providers.sevi import Sevi
-from domain.payment import PaymentNotice, PaymentStatus
+from domain.payment import PaymentNotice, PaymentStatus, Personal
 from tests.adapters.providers.sevi_bodies import ORDER_ID
 
+CUSTOMER = "CUS-000017"  # of the documented bodies
 RECEIVED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 SEVI = Sevi("sevi", "default", [Secret("key", "a-token")])
 
@@ -56,9 +57,10 @@ def expected(body: bytes, **told: Any) -> PaymentNotice:
         "status": PaymentStatus.PAID,
         "raw_status": "PAID",
         "received_at": RECEIVED_AT,
-        "body_sha256": digest,
+        "body_hash": digest,
         "body": body,
         "key_id": "key",
+        "personal": Personal(customer=CUSTOMER) if CUSTOMER.encode() in body else None,
     }
     return PaymentNotice(**fields | told)
 

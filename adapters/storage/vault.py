@@ -1,0 +1,165 @@
+"""Where the ledger's keys are kept, each wrapped by its master key, and the dictionaries that
+bodies are compressed with. In SQL that both databases read."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from adapters.storage.generations import Cursor
+from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
+from adapters.vault.dictionaries import Dictionary
+
+HASH_KEY = "hash"  # the name of the key of keyed hashes
+
+
+class MasterRow(NamedTuple):
+    """A master key that wraps keys of the ledger, or did, without itself. `proof` is what it
+    wrapped when it was made known; `retired_at` says since when it wraps nothing."""
+
+    number: int
+    key_id: str
+    proof: bytes
+    since: datetime
+    retired_at: datetime | None
+
+
+class WrappedKey(NamedTuple):
+    """A key as it is stored: of the order whose first event has this index, or of the body that the
+    delivery of this id was kept with."""
+
+    id: int
+    wrapped: bytes
+
+
+class VaultTables:
+    """The tables of a ledger's keys. Every method blocks and raises `StorageUnavailable`."""
+
+    schema = ""  # in front of a table's name
+
+    def __init__(self, clock: Clock = utc_now) -> None:
+        self._clock = clock
+
+    # ---------------------------------------------------------------- what the databases differ in
+
+    def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
+        """A transaction over the ledger's own tables; errors are the library's."""
+        raise NotImplementedError
+
+    def lock(self, c: Cursor) -> None:
+        """Keep other processes from changing master keys or dictionaries until the transaction
+        ends, and from wrapping with one that is not the newest."""
+
+    def to_time(self, time: datetime) -> Any:
+        """A time as the database keeps it."""
+        return time
+
+    def from_time(self, value: Any) -> Any:
+        """The time, or None, that was kept as this value."""
+        return value
+
+    # --------------------------------------------------------------------------------- master keys
+
+    def ledger_id(self) -> str:
+        """The name that was made for the ledger once."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(f"SELECT id FROM {self.schema}ledger_identity")
+            return str(c.fetchone()[0])
+
+    def masters(self) -> list[MasterRow]:
+        """Every master key that was ever made known, oldest first."""
+        with unavailable(), self.transaction(commit=False) as c:
+            return self.masters_in(c)
+
+    def masters_in(self, c: Cursor) -> list[MasterRow]:
+        """The same, in a transaction."""
+        c.execute(
+            "SELECT number, key_id, proof, since, retired_at "
+            f"FROM {self.schema}master_keys ORDER BY number"
+        )
+        time = self.from_time
+        return [
+            MasterRow(number, name, bytes(proof), time(since), time(retired))
+            for number, name, proof, since, retired in c.fetchall()
+        ]
+
+    def add_master(self, c: Cursor, number: int, key_id: str, proof: bytes) -> None:
+        """Make a master key known: from now on it wraps."""
+        c.execute(
+            f"INSERT INTO {self.schema}master_keys VALUES (?, ?, ?, ?, NULL)",
+            (number, key_id, proof, self.to_time(self._clock())),
+        )
+
+    def retire(self, c: Cursor, below: int) -> None:
+        """Say that master keys below a number wrap nothing any more."""
+        c.execute(
+            f"UPDATE {self.schema}master_keys SET retired_at = ? "
+            "WHERE number < ? AND retired_at IS NULL",
+            (self.to_time(self._clock()), below),
+        )
+
+    # ---------------------------------------------------------------------------------------- keys
+
+    def ledger_key(self, name: str) -> bytes | None:
+        """A wrapped key of the whole ledger."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(f"SELECT wrapped FROM {self.schema}ledger_keys WHERE name = ?", (name,))
+            row = c.fetchone()
+            return bytes(row[0]) if row else None
+
+    def add_ledger_key(self, c: Cursor, name: str, wrapped: bytes) -> None:
+        """Keep a key of the whole ledger."""
+        c.execute(f"INSERT INTO {self.schema}ledger_keys VALUES (?, ?)", (name, wrapped))
+
+    def keys_of(self, streams: Sequence[str]) -> Mapping[str, bytes]:
+        """The wrapped keys of some orders, as far as they have one."""
+        if not streams:
+            return {}
+        marks = ", ".join("?" * len(streams))
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT e.originator_id, k.wrapped FROM {self.schema}stored_events AS e "
+                f"JOIN {self.schema}order_keys AS k ON {self.here('k.')} AND k.id = e.idx "
+                f"WHERE {self.here('e.')} AND e.originator_version = 1 "
+                f"AND e.originator_id IN ({marks})",
+                list(streams),
+            )
+            return {stream: bytes(wrapped) for stream, wrapped in c.fetchall()}
+
+    def here(self, table: str = "") -> str:
+        """The condition that rows of a table are of the one partition."""
+        return f"{table}partition = {PARTITION}"
+
+    def body_key(self, delivery_id: int) -> bytes | None:
+        """The wrapped key of a body that has one of its own."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT wrapped FROM {self.schema}body_keys WHERE {self.here()} AND id = ?",
+                (delivery_id,),
+            )
+            row = c.fetchone()
+            return bytes(row[0]) if row else None
+
+    # -------------------------------------------------------------------------------- dictionaries
+
+    def dictionaries(self, after: int = 0) -> list[Dictionary]:
+        """The dictionaries above a number, in order."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT number, provider, content FROM {self.schema}dictionaries "
+                "WHERE number > ? ORDER BY number",
+                (after,),
+            )
+            return [Dictionary(n, name, bytes(content)) for n, name, content in c.fetchall()]
+
+    def add_dictionary(self, provider: str, content: bytes, samples: int) -> int:
+        """Keep a dictionary for ever; returns its number."""
+        with unavailable(), self.transaction(commit=True) as c:
+            self.lock(c)
+            c.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {self.schema}dictionaries")
+            number = int(c.fetchone()[0])
+            c.execute(
+                f"INSERT INTO {self.schema}dictionaries VALUES (?, ?, ?, ?, ?)",
+                (number, provider, content, samples, self.to_time(self._clock())),
+            )
+            return number
