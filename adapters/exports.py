@@ -1,8 +1,11 @@
-"""Payment news as lines of a file, for whoever takes it elsewhere: CSV and JSON lines."""
+"""Lists as lines of a file, for whoever takes them elsewhere: CSV and JSON lines."""
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
 
 from adapters.queries import EventView
 
@@ -12,18 +15,26 @@ Lines = Callable[[Iterable[EventView]], Iterator[str]]
 
 
 def csv_lines(events: Iterable[EventView]) -> Iterator[str]:
-    """Events as CSV (RFC 4180) with a header line. A text that a spreadsheet would run as a
-    formula gets an apostrophe in front."""
-    columns = list(EventView.model_fields)
+    """Events as CSV."""
+    return csv_of(EventView, events)
+
+
+def csv_of(kind: type[BaseModel], items: Iterable[BaseModel]) -> Iterator[str]:
+    """Items of a kind as CSV (RFC 4180) with a header line; a list of texts is one cell. A text
+    that a spreadsheet would run as a formula gets an apostrophe in front."""
+    columns = list(kind.model_fields)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
-    for event in events:
-        values = event.model_dump(mode="json")
-        values["references"] = " ".join(values["references"])
-        writer.writerow([harmless(values[column]) for column in columns])
+    for item in items:
+        values = item.model_dump(mode="json")
+        writer.writerow([harmless(_cell(values[column])) for column in columns])
         yield _taken(buffer)
     yield _taken(buffer)
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def json_lines(events: Iterable[EventView]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from adapters import collector
 from adapters.logs import configure_logs
 from adapters.service import Service
 from adapters.settings import load_settings
+from adapters.tracing import trace_where_wanted
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
@@ -91,9 +92,13 @@ class ProcessKeeper:
 
     def wake(self) -> None:
         """Tell the process that there is something to take in."""
+        self.tell(b"\n")
+
+    def tell(self, line: bytes) -> None:
+        """Wake the process with a line, of at most a page: which commit it is (`traced.py`)."""
         with self._lock, suppress(OSError):  # the pipe is full, so it is told, or it is broken
             if self._process is not None and self._process.stdin is not None:
-                os.write(self._process.stdin.fileno(), b"\n")
+                os.write(self._process.stdin.fileno(), line)
 
     def stop(self) -> None:
         """Stop the process."""
@@ -140,7 +145,8 @@ class ProcessKeeper:
 
 
 class KeptElsewhere:
-    """For one of several web processes: the process that started them keeps the read models."""
+    """For web processes beside which another keeps the read models: the one that started them, or
+    `order-ledger keep`."""
 
     is_alive = True
 
@@ -158,6 +164,26 @@ def main() -> None:
         signal.signal(interruption, signal.SIG_IGN)  # sent to the whole group; the lifeline decides
     configure_logs()
     service = Service(load_settings())
+    trace_where_wanted(service)
+    _keep(service, sys.stdin.fileno())
+
+
+def keep_until_told(service: Service) -> None:
+    """Keep the read models on this process's main thread, until SIGTERM or SIGINT."""
+    reading, writing = os.pipe()
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        # Nothing but the end of the lifeline: a handler may interrupt whoever holds a lock.
+        signal.signal(interruption, lambda *_: _end_of(writing))
+    _keep(service, reading)
+
+
+def _end_of(lifeline: int) -> None:
+    with suppress(OSError):  # it was told twice
+        os.close(lifeline)
+
+
+def _keep(service: Service, lifeline: int) -> None:
+    """Keep the read models, carry out effects and seal, until the lifeline ends."""
     collector.relax()
     stop = Event()
     dispatch = service.dispatch()
@@ -166,7 +192,8 @@ def main() -> None:
         service.runner.wake.set()
         dispatch.wake()
 
-    Thread(target=_follow_lifeline, args=(wake, stop), daemon=True).start()
+    hear = service.tracing.hear if service.tracing else None
+    Thread(target=_follow, args=(lifeline, wake, stop, hear), daemon=True).start()
     service.ledger.event_log.on_append_elsewhere(wake, stop)
     dispatch.start(stop)
     service.keep(stop)
@@ -174,8 +201,12 @@ def main() -> None:
     service.close()
 
 
-def _follow_lifeline(wake: Callable[[], None], stop: Event) -> None:
-    while os.read(sys.stdin.fileno(), 65536):
+def _follow(
+    lifeline: int, wake: Callable[[], None], stop: Event, hear: Callable[[bytes], None] | None
+) -> None:
+    while told := os.read(lifeline, 65536):
+        if hear is not None:
+            hear(told)
         wake()
     stop.set()
     wake()

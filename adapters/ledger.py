@@ -33,6 +33,7 @@ CONFLICT_TRIES = 5
 LOOK_AGAIN_SECONDS = 0.2
 # After so many batches in a row of which the log knew no order, the next one is taken for new, too.
 SURE_AFTER = 16
+LEARN_AGAIN_SECONDS = 30.0  # until a dictionary that was trained is used for new bodies
 
 
 class OrderLedger(Application[str]):
@@ -55,6 +56,7 @@ class OrderLedger(Application[str]):
         self._naming: frozenset[str] = frozenset()  # the stores that have names of orders
         self._look_again_at = 0.0
         self._new_in_a_row = 0  # batches
+        self._learn_again_at = 0.0
         super().__init__()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -137,6 +139,9 @@ class OrderLedger(Application[str]):
         if now >= self._look_again_at:
             self._naming = self.event_log.stores_with_names()
             self._look_again_at = now + LOOK_AGAIN_SECONDS
+        if now >= self._learn_again_at:
+            self.vault.learn()
+            self._learn_again_at = now + LEARN_AGAIN_SECONDS
         placed = [command.store for command in commands if isinstance(command, Placement)]
         return self._naming.union(placed) if placed else self._naming
 

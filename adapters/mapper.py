@@ -49,8 +49,8 @@ class _Form:
         if not state.startswith(self.current):
             return self._upcast(stream, version, state)
         # The two fields that have columns of their own go in front, and the whole is read at once.
-        head = b'{"originator_id":%b,"originator_version":%d,' % (_encode(stream), version)
-        return self.decode(head + state[1:])
+        whole = b'{"originator_id":%b,"originator_version":%d,%b'
+        return self.decode(whole % (_encode(stream), version, state[1:]))
 
     def _upcast(self, stream: str, version: int, state: bytes) -> OrderEvent:
         raw = msgspec.json.decode(state)

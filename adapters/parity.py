@@ -129,31 +129,34 @@ class Comparison:
                     yield from _explained(self._projection, table, page, events, self.new.position)
 
     def _table(self, table: AnyTable, events: Events, samples: int) -> TableParity:
-        counts = {kind: self._count(table, kind) for kind in self._kinds(table)}
+        old, new = self._rows(self.old, table), self._rows(self.new, table)
+        counts: dict[Kind, int] = {"added": new}
+        if self._is_comparable(table):
+            both, changed = self._joined(table)
+            counts = {"gone": old - both, "changed": changed, "added": new - both}
         found = [
             difference
             for kind, count in counts.items()
-            if count[0] and samples
+            if count and samples
             for difference in next(self._pages(table, kind, min(samples, PAGE)))
         ]
-        shared = self._shared(table)
         return TableParity(
             table=table.name,
-            rows_old=self._rows(self.old, table),
-            rows_new=self._rows(self.new, table),
-            added=counts["added"][0],
-            gone=counts["gone"][0] if "gone" in counts else 0,
-            changed=counts["changed"][0] if "changed" in counts else 0,
-            columns={
-                c: n for c, n in zip(shared, counts.get("changed", [0])[1:], strict=False) if n
-            },
+            rows_old=old,
+            rows_new=new,
+            added=counts["added"],
+            gone=counts.get("gone", 0),
+            changed=counts.get("changed", 0),
+            columns=self._by_column(table) if counts.get("changed") else {},
             samples=list(_explained(self._projection, table, found, events, self.new.position)),
         )
 
-    def _kinds(self, table: AnyTable) -> list[Kind]:
+    def _is_comparable(self, table: AnyTable) -> bool:
         """An old generation, of another release, may not have the table, or not with this key."""
-        comparable = set(table.key) <= set(self.old.columns.get(table.name, ()))
-        return ["gone", "changed", "added"] if comparable else ["added"]
+        return set(table.key) <= set(self.old.columns.get(table.name, ()))
+
+    def _kinds(self, table: AnyTable) -> list[Kind]:
+        return ["gone", "changed", "added"] if self._is_comparable(table) else ["added"]
 
     def _shared(self, table: AnyTable) -> list[str]:
         has = self.old.columns.get(table.name, ())
@@ -168,28 +171,43 @@ class Comparison:
     def _from(self, table: AnyTable, kind: Kind) -> str:
         """What follows FROM: `o` and `n` are the old and the new row."""
         new = f"{self.new.name_of(table.name)} AS n"
-        if "gone" not in self._kinds(table):
+        if not self._is_comparable(table):
             return f"{new} WHERE 1 = 1"
         old = f"{self.old.name_of(table.name)} AS o"
-        same = " AND ".join(f'o."{c}" = n."{c}"' for c in table.key)
+        same = self._same(table)
         if kind == "added":
             return f"{new} WHERE NOT EXISTS (SELECT 1 FROM {old} WHERE {same})"
         if kind == "gone":
             return f"{old} WHERE NOT EXISTS (SELECT 1 FROM {new} WHERE {same})"
-        differs = " OR ".join(self._differ(c) for c in self._shared(table)) or "1 = 0"
-        return f"{old} JOIN {new} ON {same} WHERE ({differs})"
+        return f"{old} JOIN {new} ON {same} WHERE ({self._differing(table)})"
+
+    def _same(self, table: AnyTable) -> str:
+        return " AND ".join(f'o."{c}" = n."{c}"' for c in table.key)
+
+    def _differing(self, table: AnyTable) -> str:
+        return " OR ".join(self._differ(c) for c in self._shared(table)) or "1 = 0"
 
     def _differ(self, column: str) -> str:
         return f'(o."{column}" {self._differs} n."{column}")'
 
-    def _count(self, table: AnyTable, kind: Kind) -> list[int]:
-        """How many rows, and for changed ones how many by each shared column."""
-        columns = self._shared(table) if kind == "changed" else []
-        sums = "".join(
-            f", sum(CASE WHEN {self._differ(column)} THEN 1 ELSE 0 END)" for column in columns
+    def _joined(self, table: AnyTable) -> tuple[int, int]:
+        """How many rows both generations have, and how many of those differ: one join, whose
+        neighbours then tell what is gone and what was added."""
+        self._c.execute(
+            f"SELECT count(*), sum(CASE WHEN {self._differing(table)} THEN 1 ELSE 0 END) "
+            f"FROM {self.old.name_of(table.name)} AS o JOIN {self.new.name_of(table.name)} AS n "
+            f"ON {self._same(table)}"
         )
-        self._c.execute(f"SELECT count(*){sums} FROM {self._from(table, kind)}")
-        return [int(count or 0) for count in self._c.fetchone()]
+        both, changed = self._c.fetchone()
+        return int(both), int(changed or 0)
+
+    def _by_column(self, table: AnyTable) -> dict[str, int]:
+        """How many of the changed rows differ in each column that does."""
+        columns = self._shared(table)
+        sums = ", ".join(f"sum(CASE WHEN {self._differ(c)} THEN 1 ELSE 0 END)" for c in columns)
+        self._c.execute(f"SELECT {sums} FROM {self._from(table, 'changed')}")
+        counts = zip(columns, self._c.fetchone(), strict=True)
+        return {column: int(count) for column, count in counts if count}
 
     def _pages(self, table: AnyTable, kind: Kind, size: int = PAGE) -> Iterator[list[Difference]]:
         has = {"o": self.old.columns.get(table.name, ()), "n": table.columns}

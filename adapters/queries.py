@@ -1,10 +1,7 @@
 """What people ask of the ledger, answered from the read models, in the form that they see."""
 
-import base64
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from eventsourcing.persistence import MapperDeserialisationError
 from pydantic import BaseModel
@@ -12,6 +9,16 @@ from pydantic import BaseModel
 from adapters.bodies import Bodies
 from adapters.effect_views import EffectView, effect_view
 from adapters.ledger import OrderLedger
+from adapters.order_search import (
+    BadCursor,
+    Hidden,
+    Listed,
+    OrderFilter,
+    list_orders,
+    read_cursor,
+    write_cursor,
+)
+from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
 from domain.log import Position, Recorded, stream_of
@@ -28,8 +35,8 @@ RECONCILED = (Origin.IMPORT, Origin.RECONCILE)
 
 
 class OrderView(BaseModel):
-    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC. What may name a
-    person, `erased` says, cannot be read any more; its history tells of it until then."""
+    """An order. Amounts are decimal strings in major units, times RFC 3339 UTC. `erased` says that
+    what may name a person cannot be read any more; until then its history tells it."""
 
     order_id: str
     store: str
@@ -114,14 +121,17 @@ class HistoryView(BaseModel):
 
 
 class OrderPage(BaseModel):
-    """Orders in the order of (store, order_id); `next` is the `after` of the next page, or null."""
+    """Orders in the order of (store, order_id), or the last changed first; `next` is the `after` of
+    the next page, or null. What no index knows is looked for among 20,000 orders a page, which may
+    then hold fewer than asked for, even none, and go on."""
 
     items: list[OrderView]
     next: str | None
 
 
 class PaymentPage(BaseModel):
-    """Payment news in the order of the log; `next` is the `after` of the next page, or null."""
+    """Payment news in the order of the log, or the newest first; `next` is the `after` of the next
+    page, or null."""
 
     items: list[EventView]
     next: str | None
@@ -131,29 +141,14 @@ class AmbiguousReference(Exception):
     """Several orders of the store carry this reference."""
 
 
-class BadCursor(ValueError):
-    """The cursor was not made by this service."""
-
-
-class PaymentFilter(BaseModel):
-    """Which payment news is wanted; `since` and `until` bound `recorded_at`, `until` excluded."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    status: str | None = None
-    provider: str | None = None
-    order_id: str | None = None
-    store: str | None = None
-
-
 class Queries:
     """The read side. Every method blocks; call none on an event loop."""
 
     def __init__(
         self, ledger: OrderLedger, views: Views, effects: EffectStore, bodies: Bodies
     ) -> None:
-        self._bodies = bodies
         self._ledger = ledger
+        self._bodies = bodies
         self._views = views
         self._effects = effects
 
@@ -180,49 +175,49 @@ class Queries:
         Raises `AmbiguousReference` where several orders share the reference.
         """
         row = self._find(store, name)
-        return _order_view(row) if row else None
+        return order_view(row) if row else None
 
     def _find(self, store: str, name: str) -> OrderRow | None:
-        names = self._names(name)
-        return self._views.read(lambda reader: _find(reader, store, name, names))
+        typed = self._ledger.vault.hashing.reference(name)
+        return self._views.read(lambda reader: _find(reader, store, name, typed))
 
-    def _names(self, name: str) -> tuple[str, str]:
-        """A name as the read models hold it: as it is, or, where somebody typed it, as its hash."""
-        return name, self._ledger.vault.hashing.reference(name)
-
-    def order_as_of(self, store: str, order_id: str, as_of: datetime) -> OrderView | None:
-        """An order as the ledger knew it at an instant of recording."""
-        history = self._ledger.history(stream_of(store, order_id))
-        return order_after([recorded for recorded in history if recorded.recorded_at <= as_of])
-
-    def orders(
-        self,
-        *,
-        store: str | None = None,
-        status: str | None = None,
-        review_open: bool = False,
-        parked: bool = False,
-        reference: str | None = None,
-        customer: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> OrderPage:
-        """A page of orders; `customer` is the provider's name of who buys. Raises `BadCursor`."""
-        position = None if after is None else _read_cursor(after)
-        named: list[Sequence[str]] = [] if reference is None else [self._names(reference)]
-        if customer is not None:
-            named.append((self._ledger.vault.hashing.customer(customer),))
-
-        def ask(reader: Reader) -> list[OrderRow]:
-            return _orders(
-                reader, store, status, review_open, parked, reference, named, position, limit + 1
-            )
-
-        rows = self._views.read(ask)
-        items = [_order_view(row) for row in rows[:limit]]
-        last = items[-1] if len(rows) > limit else None
+    def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
+        """A page of orders. Raises `BadCursor`."""
+        found = self._listed(wanted, after, limit)
         return OrderPage(
-            items=items, next=_write_cursor(last.store, last.order_id) if last else None
+            items=[order_view(row) for row in found.rows],
+            next=None if found.after is None else write_cursor(found.after),
+        )
+
+    def stream_orders(self, wanted: OrderFilter) -> Iterator[OrderView]:
+        """All the orders there are, page by page, so that memory stays flat."""
+        after = None
+        while True:
+            found = self._listed(wanted, after, STREAM_PAGE_SIZE)
+            yield from map(order_view, found.rows)
+            if found.after is None:
+                return
+            after = write_cursor(found.after)
+
+    def order_rows(self, wanted: OrderFilter, after: str | None, limit: int) -> Sequence[OrderRow]:
+        """The rows behind a page of orders. Raises `BadCursor`."""
+        return self._listed(wanted, after, limit).rows
+
+    def _listed(self, wanted: OrderFilter, after: str | None, limit: int) -> Listed:
+        place = None if after is None else read_cursor(wanted, after)
+        param = self._views.param
+        hidden = self.hidden(wanted)
+        return self._views.read(
+            lambda reader: list_orders(reader, wanted, place, limit, param, hidden)
+        )
+
+    def hidden(self, wanted: OrderFilter) -> Hidden:
+        """What is looked for, as the read models hold what may name a person: hashed."""
+        reference, customer = wanted.reference, wanted.customer
+        hashing = self._ledger.vault.hashing if reference or customer else None
+        return Hidden(
+            hashing.reference(reference) if hashing and reference else None,
+            hashing.customer(customer) if hashing and customer else None,
         )
 
     def parked(self) -> ParkedNews:
@@ -237,16 +232,15 @@ class Queries:
         rows = self._views.select(HISTORY, clauses, (store, order_id))
         if not rows:
             return None
-        digests = self._digests(rows)
-        events = [_event_view(row, digests.get(row.idx)) for row in rows]
+        events = self.events(rows)
         self._tell_private(stream_of(store, order_id), events)
         effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:
         """A page of payment news. Raises `BadCursor`."""
-        rows = self._payment_rows(wanted, _read_position(after), limit + 1)
-        items = self._events(rows[:limit])
+        rows = self._payment_rows(wanted, read_position(after), limit + 1)
+        items = self.events(rows[:limit])
         more = len(rows) > limit
         return PaymentPage(items=items, next=items[-1].position if more else None)
 
@@ -254,28 +248,28 @@ class Queries:
         self, wanted: PaymentFilter, after: str | None, limit: int | None
     ) -> Iterator[EventView]:
         """All the payment news there is, page by page, so that memory stays flat."""
-        position = _read_position(after)
+        position = read_position(after)
         left = limit
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
             rows = self._payment_rows(wanted, position, size)
-            yield from self._events(rows)
+            yield from self.events(rows)
             if len(rows) < size:
                 return
             position = Position(rows[-1].partition, rows[-1].idx)
             left = None if left is None else left - len(rows)
 
-    def _events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
-        digests = self._digests(rows)
-        return [_event_view(row, digests.get(row.idx)) for row in rows]
-
-    def _digests(self, rows: Sequence[HistoryRow]) -> dict[int, str]:
-        """The sha256 of the bodies that events tell of, by index, as long as their keys live."""
+    def events(self, rows: Sequence[HistoryRow]) -> list[EventView]:
+        """Events as people and programs see them, with the sha256 of their bodies as long as the
+        keys of those are there."""
         told = [row.idx for row in rows if row.body_digest is not None]
-        return {idx: opened.sha256 for idx, opened in self._bodies.of_events(told).items()}
+        opened = self._bodies.of_events(told)
+        return [
+            _event_view(row, opened[row.idx].sha256 if row.idx in opened else None) for row in rows
+        ]
 
     def _tell_private(self, stream: str, events: Sequence[EventView]) -> None:
-        """Add what is private in events of an order, as far as its key is there."""
+        """Add what is private in events of an order, as long as its key is there."""
         try:
             history = self._ledger.history(stream)
         except MapperDeserialisationError:
@@ -290,89 +284,40 @@ class Queries:
     def _payment_rows(
         self, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[HistoryRow]:
-        where, params = ['"payment_status" IS NOT NULL'], []
-        conditions: list[tuple[str, Any]] = [
-            ('"recorded_at" >= ?', wanted.since),
-            ('"recorded_at" < ?', wanted.until),
-            ('"payment_status" = ?', wanted.status),
-            ('"provider" = ?', wanted.provider),
-            ('"order_id" = ?', wanted.order_id),
-            ('"store" = ?', wanted.store),
-        ]
-        for condition, value in conditions:
-            if value is not None:
-                where.append(condition)
-                params.append(self._views.param(value))
-        if after is not None:
-            where.append('("partition", "idx") > (?, ?)')
-            params += [after.partition, after.index]
-        clauses = f'WHERE {" AND ".join(where)} ORDER BY "partition", "idx" LIMIT {limit:d}'
-        return self._views.select(HISTORY, clauses, params)
+        param = self._views.param
+        return self._views.read(lambda reader: select_payments(reader, wanted, after, limit, param))
 
 
-def _find(reader: Reader, store: str, name: str, names: Sequence[str]) -> OrderRow | None:
+def _find(reader: Reader, store: str, name: str, typed: str) -> OrderRow | None:
     rows = reader.rows(ORDERS, [(store, name)])
     if not rows:
-        clauses = f'WHERE "store" = ? AND "reference" IN ({_marks(names)}) LIMIT 3'
-        found = {one.order_id for one in reader.select(REFERENCES, clauses, (store, *names))}
+        clauses = 'WHERE "store" = ? AND "reference" IN (?, ?) LIMIT 3'
+        named = reader.select(REFERENCES, clauses, (store, name, typed))
+        found = {one.order_id for one in named}
         if len(found) > 1:
             raise AmbiguousReference
         rows = reader.rows(ORDERS, [(store, order_id) for order_id in found])
     return rows[0] if rows else None
 
 
-def _orders(
-    reader: Reader,
-    store: str | None,
-    status: str | None,
-    review_open: bool,
-    parked: bool,
-    reference: str | None,
-    named: Sequence[Sequence[str]],
-    after: tuple[str, str] | None,
-    limit: int,
-) -> list[OrderRow]:
-    where, params = ["1 = 1"], []
-    if store is not None:
-        where.append('"store" = ?')
-        params.append(store)
-    if status is not None:
-        where.append('"status" = ?')
-        params.append(status)
-    if review_open:
-        where.append('"review" IS NOT NULL')
-    if parked:
-        where.append('"parked_since" IS NOT NULL')
-    for names in named:
-        found = f'SELECT "store", "order_id" FROM {reader.relation(REFERENCES)} AS r'
-        found = f'("store", "order_id") IN ({found} WHERE "reference" IN ({_marks(names)}))'
-        if reference is not None and reference in names:
-            found = f'("order_id" = ? OR {found})'
-            params.append(reference)
-        where.append(found)
-        params += names
-    if after is not None:
-        where.append('("store", "order_id") > (?, ?)')
-        params += after
-    clauses = f'WHERE {" AND ".join(where)} ORDER BY "store", "order_id" LIMIT {limit:d}'
-    return reader.select(ORDERS, clauses, params)
-
-
-def _marks(values: Sequence[str]) -> str:
-    return ", ".join("?" * len(values))
-
-
 def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
     """An order as its first events tell it, folded from them."""
+    row = row_after(history)
+    return order_view(row) if row is not None else None
+
+
+def row_after(history: Iterable[Recorded[OrderEvent]]) -> OrderRow | None:
+    """The same, as the read model has it."""
     rows: dict[Place, Row] = {}
     for recorded in history:
         for table, row in ORDER_STATUS.fold(rows, recorded):
             rows[table, table.key_of(row)] = row
     found = [row for (table, _), row in rows.items() if table is ORDERS]
-    return _order_view(found[0]) if found and isinstance(found[0], OrderRow) else None
+    return found[0] if found and isinstance(found[0], OrderRow) else None
 
 
-def _order_view(row: OrderRow) -> OrderView:
+def order_view(row: OrderRow) -> OrderView:
+    """An order as people and programs see it."""
     return OrderView(
         order_id=row.order_id,
         store=row.store,
@@ -407,24 +352,9 @@ def _event_view(row: HistoryRow, body_sha256: str | None) -> EventView:
     )
 
 
-def _read_position(text: str | None) -> Position | None:
+def read_position(text: str | None) -> Position | None:
+    """The position that a cursor is. Raises `BadCursor`."""
     try:
         return None if text is None else Position.parse(text)
     except ValueError as error:
         raise BadCursor(str(error)) from None
-
-
-def _write_cursor(store: str, order_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([store, order_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[str, str]:
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        store, order_id = json.loads(raw)
-        f"{store}{order_id}".encode()  # a lone surrogate is no text that could be compared
-    except (ValueError, TypeError, RecursionError):
-        raise BadCursor("after: not a cursor of this service") from None
-    if not isinstance(store, str) or not isinstance(order_id, str) or "\x00" in store + order_id:
-        raise BadCursor("after: not a cursor of this service")
-    return store, order_id

@@ -4,44 +4,35 @@ The fold is the runner's, in larger batches, by one process or by several, each 
 the orders. Nothing is kept in memory but a batch and the rows that were used last.
 """
 
-import multiprocessing
 import os
-import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
-from adapters import collector
-from adapters.event_source import decoded
+from adapters.folding import (
+    Job,
+    Poisoned,
+    fold_next,
+    fold_or_park,
+    fold_part,
+    start,
+)
 from adapters.parity import Comparison, Difference, Parity
-from adapters.storage.events import WHOLE
 from adapters.storage.log import unavailable
-from adapters.storage.opening import Storage, open_storage
+from adapters.storage.opening import Storage
 from adapters.storage.rebuilds import Part, Rebuilds, Refused, position_of
 from domain.log import Position
 from projections.model import Generation, Projection, State
-from projections.runner import Changed, CheckpointMoved, Followed, Poison, Rows, fold
+from projections.runner import CheckpointMoved, Followed, Rows
 
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
-
-NICENESS = 10  # where processors are short, taking deliveries in comes first
 POLL_SECONDS = 0.2
 STEP_TRIES = 200
 CATCH_UP_EVENTS = 2000
 SAMPLE_EVENTS = 10_000
 
+Process = subprocess.Popen[bytes]
 Tell = Callable[[int, int], None]  # events that are folded, and that are to be folded
-
-
-class Poisoned(Exception):
-    """An event cannot be folded; the generation is parked there, and goes on when it can be."""
-
-    def __init__(self, poison: Poison) -> None:
-        super().__init__(f"{poison.event} at {poison.position} cannot be folded")
-        self.poison = poison
 
 
 class WorkerLost(Exception):
@@ -84,6 +75,16 @@ class Rebuild:
         found = self._only(State.BUILT)
         return found[-1] if found else None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a process is folding the next generation."""
+        with unavailable(), self._views.transaction(commit=False) as c:
+            return self._views.is_led(c, self._lease)
+
+    @property
+    def _lease(self) -> str:
+        return f"{self.projection.name}-rebuild"
+
     def plan(self, workers: int) -> Plan:
         """Fold a sample in a transaction that is undone, and reckon from it."""
         events = _index(self.live.position)
@@ -97,7 +98,7 @@ class Rebuild:
                 names = [followed.name_of(table) for table in self.projection.tables]
                 before = self._views.size(c, names)
                 began = monotonic()
-                changed = _fold_next(self.storage, followed, Rows(self.projection), 0, sampled)
+                changed = fold_next(self.storage, followed, Rows(self.projection), 0, sampled)
                 for table, changes in changed.items():
                     self._views.put(c, table, followed.name_of(table), changes)
                 seconds = monotonic() - began
@@ -113,7 +114,7 @@ class Rebuild:
     def build(self, workers: int, url: str, tell: Tell) -> Generation:
         """Fold every event up to where the live generation stands; an earlier rebuild's work is
         gone on with. Raises `Poisoned`, `WorkerLost`, `Refused`."""
-        if not self._views.leads(f"{self.projection.name}-rebuild"):
+        if not self._views.leads(self._lease):
             raise Refused(f"a rebuild of {self.projection.name} is running already")
         slices = workers if self.projection.by_order else 1
         target = _index(self.live.position)
@@ -122,13 +123,13 @@ class Rebuild:
         if workers == 1 or len(parts) == 1:
             done = {part.slice.number: part.idx for part in parts}
             for part in parts:
-                for idx in fold_part(self.storage, self.projection, generation, part, target):
+                for idx in self._fold(generation, part, target):
                     done[part.slice.number] = idx
                     tell(sum(done.values()) // len(parts), target)
         elif parts:
             self._build_together(generation, parts, min(workers, len(parts)), url, target, tell)
         if parts:
-            self.steps.join(generation, self.projection)
+            self.steps.join(generation, self.projection, workers)
         return self.catch_up(generation)
 
     def catch_up(self, generation: Generation) -> Generation:
@@ -145,7 +146,7 @@ class Rebuild:
                 return now
             followed = Followed(self.projection, now.number, now.position, now.repairs)
             upto = min(target, idx + CATCH_UP_EVENTS)
-            changed = _fold_or_park(self.storage, followed, rows, idx, upto)
+            changed = fold_or_park(self.storage, followed, rows, idx, upto)
             position = position_of(upto)
             assert position is not None
             try:
@@ -173,7 +174,7 @@ class Rebuild:
                 f"generation {live.number} stands at {live.position} and generation "
                 f"{generation.number} has gone on: projections show has their report"
             )
-        self._views.analyze([g.name_of(t) for g in (live, generation) for t in g.columns])
+        self._views.analyze([live.name_of(table) for table in live.columns])
         for _ in range(STEP_TRIES):
             now = self.catch_up(generation)
             try:
@@ -204,17 +205,30 @@ class Rebuild:
         """Return to the generation that was live before, and say whether it has caught up: where
         this release does not have its fold, its rows are as they were when it was live.
 
-        Raises `Refused` where none is kept.
+        Raises `Refused` where none is kept that is earlier than the live one.
         """
-        kept = self._only(State.KEPT)
-        if not kept:
-            raise Refused(f"no earlier generation of {self.projection.name} is kept")
-        former = max(kept, key=lambda g: g.switched_at or g.created_at)
+        former = self._kept(lambda number, live: number < live)
+        if former is None:
+            ahead = self.undone
+            forward = f"; projections switch returns to generation {ahead.number}" if ahead else ""
+            raise Refused(f"no earlier generation of {self.projection.name} is kept{forward}")
         if former.is_followed_by(self.projection):
             self.switch(former)
             return former, True
         self.steps.switch(self.projection.name, former.number, may_lag=True)
         return former, False
+
+    @property
+    def undone(self) -> Generation | None:
+        """The generation that a rollback took back."""
+        return self._kept(lambda number, live: number > live)
+
+    def _kept(self, is_meant: Callable[[int, int], bool]) -> Generation | None:
+        """Of the generations that are kept the one that was live last, by its number and that of
+        the live one."""
+        live = self.live.number
+        kept = [g for g in self._only(State.KEPT) if is_meant(g.number, live)]
+        return max(kept, key=lambda g: g.switched_at or g.created_at, default=None)
 
     def _until_it_holds(self, generation: Generation, step: Callable[[], None]) -> None:
         for _ in range(STEP_TRIES):
@@ -235,27 +249,36 @@ class Rebuild:
         target: int,
         tell: Tell,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        waiting = [part.slice.number for part in parts]
-        running: list[SpawnProcess] = []
+        """Fold the slices side by side: one here, the others in processes of their own."""
+        waiting = list(parts)
+        running: list[Process] = []
+        mine: Iterator[int] | None = None
         try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    names = (url, self.projection.name, generation.number, waiting.pop(), target)
-                    worker = context.Process(target=_work, args=(*names, os.getpid()), daemon=True)
-                    worker.start()
-                    running.append(worker)
-                sleep(POLL_SECONDS)
+            while waiting or running or mine:
+                while waiting and len(running) < workers - 1:
+                    number = waiting.pop().slice.number
+                    job = Job(url, self.projection.name, generation.number, number, target)
+                    running.append(start(job))
+                if waiting and mine is None:
+                    mine = self._fold(generation, waiting.pop(), target)
+                if mine is None:
+                    sleep(POLL_SECONDS)
+                elif next(mine, None) is None:
+                    mine = None
                 done = sum(part.idx for part in self.steps.parts(generation))
                 tell(done // len(parts), target)
                 self._see_to_ended(generation, running)
-                running = [worker for worker in running if worker.is_alive()]
+                running = [worker for worker in running if worker.returncode is None]
         finally:
             for worker in running:
                 worker.terminate()
+                worker.wait()
 
-    def _see_to_ended(self, generation: Generation, workers: Sequence["SpawnProcess"]) -> None:
-        codes = [worker.exitcode for worker in workers if worker.exitcode]
+    def _fold(self, generation: Generation, part: Part, target: int) -> Iterator[int]:
+        return fold_part(self.storage, self.projection, generation, part, target)
+
+    def _see_to_ended(self, generation: Generation, workers: Sequence[Process]) -> None:
+        codes = [code for worker in workers if (code := worker.poll())]
         if codes:
             poison = self._views.poisons().get((generation.projection, generation.number))
             if poison is not None:
@@ -269,74 +292,6 @@ class Rebuild:
 
 class _Undone(Exception):
     """Ends a transaction that is not to be kept."""
-
-
-def be_nice() -> None:
-    """Let the service go first, from now on."""
-    os.nice(NICENESS)
-
-
-def fold_part(
-    storage: Storage, projection: Projection, generation: Generation, part: Part, target: int
-) -> Iterator[int]:
-    """Fold a slice up to an index, chunk by chunk; yields the index that each has come to."""
-    rows = Rows(projection)
-    steps = Rebuilds(storage.views)
-    followed = Followed(projection, generation.number, None)
-    idx = part.idx
-    while idx < target:
-        upto = min(target, idx + storage.views.chunk_events * part.slice.of)
-        changed = _fold_or_park(storage, followed, rows, idx, upto, part)
-        steps.write_part(followed, Part(part.slice, idx), upto, changed)
-        position = position_of(upto)
-        assert position is not None
-        rows.advance(position)
-        idx = upto
-        yield idx
-
-
-def _fold_or_park(
-    storage: Storage, followed: Followed, rows: Rows, idx: int, upto: int, part: Part | None = None
-) -> Changed:
-    try:
-        return _fold_next(storage, followed, rows, idx, upto, part)
-    except Poisoned as error:
-        storage.views.park(followed, error.poison)
-        raise
-
-
-def _fold_next(
-    storage: Storage, followed: Followed, rows: Rows, idx: int, upto: int, part: Part | None = None
-) -> Changed:
-    """The rows that the events after an index and up to another make. Raises `Poisoned`."""
-    stored = storage.events.between(idx, upto, part.slice if part else WHOLE)
-    batch, poison = decoded(stored)
-    mark = (position_of(idx), followed.repairs)
-    rows.load(batch, mark, partial(storage.views.fetch, followed))
-    changed, _, failed = fold(followed.projection, rows, batch)
-    poison = failed or poison
-    if poison is not None:
-        raise Poisoned(poison)
-    return changed
-
-
-def _work(url: str, projection: str, number: int, part: int, target: int, parent: int) -> None:
-    """Fold one slice, in a process of its own, which ends with the one that started it."""
-    from adapters.service import PROJECTIONS
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it decides
-    storage = open_storage(url, ())
-    collector.relax()
-    try:
-        (chosen,) = (p for p in PROJECTIONS if p.name == projection)
-        every = storage.views.generations(projection)
-        (generation,) = (g for g in every if g.number == number)
-        mine = Rebuilds(storage.views).parts(generation)[part]
-        for _ in fold_part(storage, chosen, generation, mine, target):
-            if os.getppid() != parent:
-                return
-    finally:
-        storage.close()
 
 
 def _index(position: Position | None) -> int:

@@ -69,6 +69,11 @@ class Tokens:
         """Whether this is a live token."""
         return self.which(given) is not None
 
+    def match_sha256(self, given: str) -> bool:
+        """Whether this is the digest, in hex, of a live token."""
+        matches = [hmac.compare_digest(given, live.hex()) for live in self._digests]
+        return True in matches
+
     def which(self, given: bytes) -> int | None:
         """The number of the live token that this is. Every live one is compared, as digests of
         equal length."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from adapters.bodies import Bodies
 from adapters.effects.configuration import EffectSettings
@@ -16,6 +17,7 @@ from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
 from adapters.ledger import OrderLedger
+from adapters.past import Past
 from adapters.providers import Provider, Secret, make_provider
 from adapters.queries import Queries
 from adapters.secrets import Tokens, key_id_of, made_once
@@ -28,12 +30,11 @@ from adapters.storage.refusals import Refusals
 from adapters.traffic import TrafficWatch
 from adapters.vault.vault import Vault
 from adapters.watching import Watch
-from projections.audit_history import AUDIT_HISTORY
-from projections.order_status import ORDER_STATUS
+from projections.known import PROJECTIONS
 from projections.runner import Runner
-from projections.totals import MONEY
 
-PROJECTIONS = (ORDER_STATUS, AUDIT_HISTORY, MONEY)
+if TYPE_CHECKING:
+    from adapters.traced import Tracing
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Service:
         self.bodies = Bodies(self.storage.log, self.vault)
         self.ledger = OrderLedger(self.storage.log, self.vault, settings.require_registered_orders)
         self.views = self.storage.views
-        self.source = EventSource(self.storage.events)
+        self.source = EventSource(self.storage.evidence.raw_rows)
         self.operators = OperatorLog(self.storage.access)
         self.tokens = TokenStore(self.storage.access, self.operators)
         self.refusals = Refusals(self.storage.access, self.vault)
@@ -65,12 +66,16 @@ class Service:
         self.effects = EffectStore(self.storage.effects, self.operators)
         self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
         self.queries = Queries(self.ledger, self.views, self.effects, self.bodies)
+        self.past = Past(self.storage.events, self.queries)
         self.signer = Signer(
             self.evidence, settings.seal_keys_path(ledger_id), settings.ledger_name
         )
-        self.sealer = Sealer(self.evidence, self.signer, settings.seal_seconds)
+        self.sealer = Sealer(
+            self.evidence, self.signer, settings.seal_seconds, recent=self.source.recent
+        )
         self.bundler = Bundler(self.evidence, self.signer, self.sealer, self.bodies)
         self.runner = Runner(self.source, self.views, PROJECTIONS)
+        self.tracing: Tracing | None = None
         self.watch = Watch(self.storage, PROJECTIONS)
 
     def keep(self, stop: Event) -> None:
@@ -104,6 +109,8 @@ class Service:
 
     def close(self) -> None:
         """Close the storage."""
+        if self.tracing is not None:
+            self.tracing.close()
         self.ledger.close()
         self.storage.close()
 

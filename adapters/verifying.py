@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from adapters.event_source import decoded
+from adapters.folding import Poisoned
 from adapters.parity import Difference, Value, shown
-from adapters.rebuilding import Poisoned
 from adapters.storage import generations
 from adapters.storage.events import EventRow
 from adapters.storage.generations import Cursor

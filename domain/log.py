@@ -1,20 +1,18 @@
 """Where an event stands: its stream, its position in the log, and when it was recorded."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 EventT_co = TypeVar("EventT_co", covariant=True)
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in the log: a partition and the gapless index within it. Text form: `0-42`."""
 
     partition: int
-    index: int
+    index: int  # type: ignore[assignment]  # it hides what tuples have: nobody searches a position
 
     def __str__(self) -> str:
         return f"{self.partition}-{self.index}"
@@ -28,8 +26,7 @@ class Position:
         return cls(int(match[1]), int(match[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[EventT_co]):
+class Recorded(NamedTuple, Generic[EventT_co]):
     """An event as the log holds it. `recorded_at` is the writer's clock at the append, UTC."""
 
     position: Position

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from domain.events import ReviewReason
 from domain.payment import PaymentStatus
@@ -31,6 +32,14 @@ class Rule:
 
     before_paid: Then
     after_paid: Then
+
+
+class Edge(NamedTuple):
+    """A way from one status of an order to another, and whatever makes it go there."""
+
+    start: str
+    end: str
+    words: tuple[str, ...]
 
 
 S = PaymentStatus
@@ -64,3 +73,21 @@ MONEY_WENT_BACK = frozenset({S.REFUNDED, S.PARTIALLY_REFUNDED, S.DISPUTED})
 HARMLESS_FROM_ANOTHER = frozenset({S.PENDING, S.FAILED, S.CANCELLED, S.EXPIRED})
 STALE = frozenset({Then.STALE, Then.STALE_REVIEW, Then.STALE_REVIEW_IF_NEWER})
 UNAPPLIED = STALE | {Then.HOLD, Then.NOTE}
+
+
+def edges() -> list[Edge]:
+    """The state machine of an order, as its diagrams draw it."""
+    paying = _statuses(Then.AWAIT)
+    failing = _statuses(Then.FAIL)
+    delivering = (*_statuses(Then.DELIVER), ACCEPTED)
+    awaiting, failed, delivered = "AWAITING_PAYMENT", "PAYMENT_FAILED", "DELIVERED"
+    return [
+        Edge(awaiting, failed, failing),
+        Edge(failed, awaiting, paying),
+        Edge(awaiting, delivered, delivering),
+        Edge(failed, delivered, delivering),
+    ]
+
+
+def _statuses(then: Then) -> tuple[str, ...]:
+    return tuple(s.value for s, rule in TRANSITIONS.items() if rule.before_paid is then)

@@ -1,9 +1,9 @@
 """The read model `audit_history`: every event of every order, flat, as an auditor reads it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from domain.log import Recorded, split_stream
 from domain.order import (
@@ -20,7 +20,7 @@ from domain.order import (
     ReviewRequired,
     ReviewResolved,
 )
-from projections.model import AnyTable, Place, Projection, Row, Table
+from projections.model import Change, Place, Projection, Row, Table
 
 
 class HistoryRow(NamedTuple):
@@ -76,89 +76,91 @@ HISTORY = Table(
 )
 
 
+_STALE = Disposition.STALE  # looked up once, since that costs as much as a field of a row
+
+
 def reads(_: Recorded[OrderEvent]) -> tuple[Place, ...]:
     """A row depends on its own event alone."""
     return ()
 
 
-def fold(_: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Iterator[tuple[AnyTable, Row]]:
+def fold(_: Mapping[Place, Row], recorded: Recorded[OrderEvent]) -> Sequence[Change]:
     """The event as one row."""
-    event = recorded.event
+    position, at, event = recorded.position, recorded.recorded_at, recorded.event
     store, order_id = split_stream(event.originator_id)
-    yield (
-        HISTORY,
-        HistoryRow(
-            partition=recorded.position.partition,
-            idx=recorded.position.index,
-            store=store,
-            order_id=order_id,
-            version=event.originator_version,
-            type=type(event).__name__,
-            recorded_at=recorded.recorded_at,
-            **_details(event),
-        ),
-    )
+    version, kind = event.originator_version, type(event).__name__
+    head = (position.partition, position.index, store, order_id, version, kind, at)
+    return ((HISTORY, _row(head, event)),)
 
 
-def _details(event: OrderEvent) -> dict[str, Any]:
+Head = tuple[int, int, str, str, int, str, datetime]
+
+
+def _row(head: Head, event: OrderEvent) -> HistoryRow:
     match event:
         case News():
-            return _told(event) | _standing(event)
-        case ReviewRequired():
-            return {"caused_by": event.caused_by, "reason": event.reason.value}
+            return _told(head, event)
         case Delivered():
-            return {"caused_by": event.caused_by, "decision": event.decision}
+            return HistoryRow(*head, caused_by=event.caused_by, decision=event.decision)
+        case ReviewRequired():
+            return HistoryRow(*head, caused_by=event.caused_by, reason=event.reason.value)
         case Consequence():
-            return {"caused_by": event.caused_by}
+            return HistoryRow(*head, caused_by=event.caused_by)
         case OrderPlaced():
-            return {
-                "amount": event.amount,
-                "currency": event.currency,
-                "references": event.references,
-                "by": event.by,
-            }
+            return HistoryRow(
+                *head,
+                amount=event.amount,
+                currency=event.currency,
+                references=event.references,
+                by=event.by,
+            )
         case ReviewResolved():
             verdict = event.verdict.value
-            return {"reason": event.reason, "by": event.by, "verdict": verdict}
+            return HistoryRow(*head, reason=event.reason, by=event.by, verdict=verdict)
         case ParkedNewsMoved():
-            return {"moved_to": event.to}
+            return HistoryRow(*head, moved_to=event.to)
         case PersonalDataErased():
-            return {"reason": event.reason, "by": event.by}
-    return {}
+            return HistoryRow(*head, reason=event.reason, by=event.by)
+    return HistoryRow(*head)
 
 
-def _told(news: News) -> dict[str, Any]:
+def _told(head: Head, news: News) -> HistoryRow:
+    """The row of news. By position, which is three times as fast as by name, and news are half of
+    all events."""
     payment = news.payment
-    return {
-        "received_at": news.received_at,
-        "occurred_at": news.occurred_at,
-        "provider": news.provider,
-        "payment_status": news.status.value,
-        "raw_status": news.raw_status,
-        "amount": news.amount,
-        "currency": news.currency,
-        "payment_ref": payment.ref if payment else None,
-        "payment_state": payment.status.value if payment else None,
-        "payment_amount": payment.amount if payment else None,
-        "references": news.references,
-        "delivery_key": news.delivery_key,
-        "body_digest": news.body_digest,
-        "key_id": news.key_id,
-        "origin": news.origin.value,
-    }
-
-
-def _standing(news: News) -> dict[str, Any]:
+    disposition = original = told = None
+    stale = False
     match news:
         case PaymentReceived():
-            return {
-                "disposition": news.disposition.value,
-                "stale": news.disposition is Disposition.STALE,
-                "told_status": news.told_status.value if news.told_status else None,
-            }
+            disposition = news.disposition.value
+            stale = news.disposition is _STALE
+            told = news.told_status.value if news.told_status else None
         case DeliveryConflicted():
-            return {"caused_by": news.original_version}
-    return {}
+            original = news.original_version
+    return HistoryRow(
+        *head,
+        news.received_at,
+        news.occurred_at,
+        news.provider,
+        news.status.value,
+        news.raw_status,
+        news.amount,
+        news.currency,
+        payment.ref if payment else None,
+        payment.status.value if payment else None,
+        payment.amount if payment else None,
+        news.references,
+        news.delivery_key,
+        news.body_digest,
+        disposition,
+        stale,
+        original,
+        None,
+        news.key_id,
+        news.origin.value,
+        None,
+        told,
+    )
 
 
 AUDIT_HISTORY = Projection("audit_history", 3, (HISTORY,), reads, fold)

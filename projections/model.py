@@ -43,13 +43,15 @@ class Table(Generic[RowT]):
 
 AnyTable = Table[Any]
 Place = tuple[AnyTable, Key]
-Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[tuple[AnyTable, Row]]]
+Change = tuple[AnyTable, Row]
+Fold = Callable[[Mapping[Place, Row], Recorded[OrderEvent]], Iterable[Change]]
 
 
 @dataclass(frozen=True)
 class Projection:
     """A read model. `fold` gets the rows that `reads` asked for, as they stand after the events
-    before, and returns the rows to write. A changed version means: make it anew from the log.
+    before, and returns the rows to write: of tables that do not only grow, rows that it asked for.
+    A changed version means: make it anew from the log.
 
     `by_order` promises that every row comes from the events of one order, which its columns `store`
     and `order_id` name: then orders can be folded apart from each other.

@@ -14,10 +14,12 @@ from domain.log import Position, Recorded
 from domain.order import OrderEvent
 from projections.model import AnyTable, Key, Place, Projection, Row
 
-BATCH_SIZE_MAX = 1000
+BATCH_SIZE_MAX = 2000
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up does not reach us
 BUSY_EVENTS = 20  # in one go: more will come
-GATHER_SECONDS = 0.05
+# How long more may come then, the longer the more come: in a larger batch each costs much less.
+GATHER_SECONDS, GATHER_SECONDS_MAX = 0.05, 0.2
+GATHER_SECONDS_EACH = 0.0002
 CACHED_ROWS_MAX = 20_000  # of one projection; about 1 KB each
 RETRY_SECONDS_MAX = 30.0
 
@@ -93,7 +95,7 @@ class _Parked:
 
 
 class Rows:
-    """The rows that a projection used last, as they stand at a position.
+    """The rows that a projection made or asked for last, as they stand at a position.
 
     A fold reads most of what it needs from here. Where the generation stands elsewhere than we left
     it, another process was there, and everything is forgotten.
@@ -101,8 +103,8 @@ class Rows:
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
+        self._asks = not all(table.only_grows for table in projection.tables)
         self.known: dict[Place, Row] = {}
-        self._tables: set[AnyTable] = set()  # whose rows the fold asks for
         self._mark: Mark = (None, 0)
 
     def load(
@@ -115,31 +117,31 @@ class Rows:
         if since != self._mark:
             self.known.clear()
             self._mark = since
-        missing: dict[AnyTable, dict[Key, None]] = {}
-        new: set[Place] = set()
-        for recorded in batch:
-            # Where rows come from one order, none can be older than its first event.
-            is_first = self._projection.by_order and recorded.event.originator_version == 1
-            for place in self._projection.reads(recorded):
-                self._tables.add(place[0])
-                if is_first:
-                    new.add(place)
-                elif place not in self.known and place not in new:
-                    missing.setdefault(place[0], {})[place[1]] = None
-        for table, keys in missing.items():
+        for table, keys in self._missing(batch).items():
             for row in fetch(table, list(keys)):
                 self.known[table, table.key_of(row)] = row
 
-    def is_new(self, place: Place) -> bool:
-        """Whether no row is under this key, as far as is known: the fold asked for such rows, or
-        never writes one twice."""
-        return place[0].only_grows or (place[0] in self._tables and place not in self.known)
-
-    def note(self, place: Place, row: Row) -> None:
-        """A row that the fold has made."""
-        if place[0] in self._tables:
-            self.known.pop(place, None)  # so that the rows stand in the order of their last use
-            self.known[place] = row
+    def _missing(
+        self, batch: Sequence[Recorded[OrderEvent]]
+    ) -> Mapping[AnyTable, Mapping[Key, None]]:
+        """The keys that the fold of a batch asks for and that are not known, each once."""
+        missing: dict[AnyTable, dict[Key, None]] = {}
+        if not self._asks:
+            return missing
+        reads, known = self._projection.reads, self.known
+        new: set[str] = set()
+        for recorded in batch:
+            stream = recorded.event.originator_id
+            if self._projection.by_order:
+                # Where rows come from one order, none can be older than its first event.
+                if recorded.event.originator_version == 1:
+                    new.add(stream)
+                if stream in new:
+                    continue
+            for place in reads(recorded):
+                if place not in known:
+                    missing.setdefault(place[0], {})[place[1]] = None
+        return missing
 
     def forget(self) -> None:
         """What was noted is not written after all."""
@@ -163,33 +165,47 @@ class Changes(NamedTuple):
 Changed = Mapping[AnyTable, Changes]
 
 
-def fold(
-    projection: Projection, cache: Rows, batch: Sequence[Recorded[OrderEvent]]
-) -> tuple[Changed, Position | None, Poison | None]:
-    """The rows that a batch makes, the last position that was folded, and what could not be."""
-    changed: dict[Place, Row] = {}
-    new: set[Place] = set()
-    upto = None
-    poison = None
-    for recorded in batch:
-        try:
-            changes = list(projection.fold(cache.known, recorded))
-        except Exception:
-            name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
-            poison = Poison(recorded.position, name, traceback.format_exc())
-            break
-        for table, row in changes:
-            place = (table, table.key_of(row))
-            if place not in changed and cache.is_new(place):
-                new.add(place)
-            changed[place] = row
-            cache.note(place, row)
-        upto = recorded.position
-    by_table: dict[AnyTable, Changes] = {}
-    for place, row in changed.items():
-        of_table = by_table.setdefault(place[0], Changes([], []))
-        (of_table.new if place in new else of_table.over).append(row)
-    return by_table, upto, poison
+class Folding:
+    """Folds events, some at a time; the rows that they make come together in `changed`."""
+
+    def __init__(self, projection: Projection, cache: Rows) -> None:
+        self.upto: Position | None = None  # the last event that is folded
+        self._fold = projection.fold
+        self._known = cache.known
+        self._grown: dict[AnyTable, list[Row]] = {table: [] for table in projection.tables}
+        self._new: dict[AnyTable, dict[Key, Row]] = {table: {} for table in projection.tables}
+        self._over: dict[AnyTable, dict[Key, Row]] = {table: {} for table in projection.tables}
+
+    def take_in(self, batch: Sequence[Recorded[OrderEvent]]) -> Poison | None:
+        """Fold the next events, up to one that cannot be."""
+        fold, known, new = self._fold, self._known, self._new
+        for recorded in batch:
+            try:
+                changes = list(fold(known, recorded))
+            except Exception:
+                name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
+                return Poison(recorded.position, name, traceback.format_exc())
+            for table, row in changes:
+                if table.only_grows:
+                    self._grown[table].append(row)
+                    continue
+                key = table.key_of(row)
+                place = (table, key)
+                if place not in known or key in new[table]:
+                    new[table][key] = row
+                else:
+                    self._over[table][key] = row
+                known[place] = row
+            self.upto = recorded.position
+        return None
+
+    def changed(self) -> Changed:
+        """The rows of all that was folded."""
+        return {
+            table: Changes([*grown, *self._new[table].values()], list(self._over[table].values()))
+            for table, grown in self._grown.items()
+            if grown or self._new[table] or self._over[table]
+        }
 
 
 class Runner:
@@ -214,14 +230,15 @@ class Runner:
         while not stop.is_set():
             self.wake.clear()
             try:
-                busy = self._follow(self._lead(), stop) >= BUSY_EVENTS
+                events = self._follow(self._lead(), stop)
                 if idle is not None:
                     idle()
             except Exception as error:
                 log.error("projections wait, the database cannot be used: %s", error)
-                busy = True
-            if busy:  # a larger batch next time costs much less an event
-                stop.wait(GATHER_SECONDS)
+                events = BUSY_EVENTS
+            if events >= BUSY_EVENTS:
+                gathering = max(GATHER_SECONDS, events * GATHER_SECONDS_EACH)
+                stop.wait(min(gathering, GATHER_SECONDS_MAX))
             self.wake.wait(POLL_SECONDS)
 
     def catch_up(self) -> int:
@@ -277,10 +294,12 @@ class Runner:
         rows = self._rows.setdefault(name, Rows(followed.projection))
         mark = (followed.position, followed.repairs)
         rows.load(batch, mark, partial(self._sink.fetch, followed))
-        changed, upto, failed = fold(followed.projection, rows, batch)
+        folding = Folding(followed.projection, rows)
+        failed = folding.take_in(batch)
+        upto = folding.upto
         if upto is not None:
             try:
-                self._sink.write(followed, upto, changed)
+                self._sink.write(followed, upto, folding.changed())
             except BaseException:
                 rows.forget()
                 raise

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from domain.gate import MISMATCHES
-from domain.transitions import ACCEPTED, TRANSITIONS, Then
+from domain.transitions import TRANSITIONS, edges
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -13,19 +13,9 @@ PART = re.compile(r"(?<=<!-- transitions -->\n).*?(?=<!-- /transitions -->)", re
 
 def transitions() -> str:
     """The transition table as a diagram and a table, in Markdown."""
-    paying = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.AWAIT]
-    failing = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.FAIL]
-    delivering = [s.value for s, rule in TRANSITIONS.items() if rule.before_paid is Then.DELIVER]
-    awaiting, failed, delivered = "AWAITING_PAYMENT", "PAYMENT_FAILED", "DELIVERED"
-    edges = [
-        (awaiting, failed, failing),
-        (failed, awaiting, paying),
-        (awaiting, delivered, [*delivering, ACCEPTED]),
-        (failed, delivered, [*delivering, ACCEPTED]),
-    ]
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {awaiting}"]
-    lines += [f"    {a} --> {b}: {', '.join(words)}" for a, b, words in edges]
-    lines += [f"    {delivered} --> [*]", "```", "", "| status | before a PAID | after it |"]
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> AWAITING_PAYMENT"]
+    lines += [f"    {a} --> {b}: {', '.join(words)}" for a, b, words in edges()]
+    lines += ["    DELIVERED --> [*]", "```", "", "| status | before a PAID | after it |"]
     lines += ["| --- | --- | --- |"]
     rules = TRANSITIONS.items()
     lines += [f"| {s} | {rule.before_paid} | {rule.after_paid} |" for s, rule in rules]

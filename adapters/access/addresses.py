@@ -38,6 +38,12 @@ def client_address(
     return client
 
 
+def is_trusted_peer(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the peer of a connection is a proxy that is trusted."""
+    address = parse_address(peer or "")
+    return address is not None and _is_trusted(address, trusted)
+
+
 def parse_address(text: str) -> Address | None:
     """The address that a text names. An IPv4 address in IPv6's clothes is the IPv4 address."""
     try:

@@ -43,8 +43,20 @@ class Doorkeeper:
             return replace(CONFIGURED, origin=origin)
         if not token.startswith(API_TOKEN_PREFIX.encode()):
             return None
+        return await self._holder_of_made(token_sha256(token), origin)
+
+    async def holder_of(self, sha256: str, origin: str) -> Caller | None:
+        """The caller whose token has this digest, for whoever showed the token before; else None.
+
+        Raises `StorageUnavailable` as `admit` does.
+        """
+        if self._configured.match_sha256(sha256):
+            return replace(CONFIGURED, origin=origin)
+        return await self._holder_of_made(sha256, origin)
+
+    async def _holder_of_made(self, sha256: str, origin: str) -> Caller | None:
         # How long a look into a table of digests takes tells nothing of the tokens behind them.
-        found = (await self._live_tokens()).get(token_sha256(token))
+        found = (await self._live_tokens()).get(sha256)
         if found is None:
             return None
         await self._note_use(found.name)

@@ -188,7 +188,7 @@ def _no_body(whole: "WholeDelivery") -> str:
     if whole.has_body:
         return "this body cannot be read any more: its key was destroyed, or it was changed"
     told = f" (sha256 {whole.body_sha256})" if whole.body_sha256 else ""
-    return f"this delivery has no body of its own: the same bytes{told} are with an earlier one"
+    return f"no body of its own: the same bytes are with an earlier delivery{told}"
 
 
 def print_deliveries(page: "DeliveryPage", as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """`order-ledger effects`: what was sent because of the orders' events, and what waits or failed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,16 +23,13 @@ from adapters.effects.state import State
 
 if TYPE_CHECKING:
     from adapters.effect_views import EffectPage, EffectView, TargetView
-    from adapters.service import Service
-    from adapters.storage.access import Operation
-    from adapters.storage.effects import EffectRow
+    from adapters.effects.acting import EffectDesk
 
 RETRY_EXAMPLES = ("effects retry ID", "effects retry --target shop --reason 'the shop is back'")
 app = group(
     "What is sent because of the orders' events.",
     ending("effects list --state dead", "effects show ID", RETRY_EXAMPLES[1], "effects pause shop"),
 )
-RETRIED_MAX = 1000  # with one command
 
 EffectId = Annotated[
     str, typer.Argument(metavar="ID", parser=name, help="Its id, as a list shows.")
@@ -77,10 +76,10 @@ def list_effects(
 @app.command("show", epilog=ending("effects show ID", "effects show ID --json"))
 def show(effect_id: EffectId, as_json: AsJson = False) -> None:
     """Show an effect: what it is about, and how its tries went."""
-    with opened() as service:
+    with _desk() as desk:
         from adapters.effect_views import effect_view
 
-        effect = effect_view(_known(service, effect_id))
+        effect = effect_view(desk.known(effect_id))
     if as_json:
         print_json(effect)
     else:
@@ -103,73 +102,50 @@ def retry(
     """
     if (effect_id is None) == (target is None):
         raise typer.BadParameter("name an effect's ID, or a target with --target")
-    with opened() as service:
+    with _desk() as desk:
         if target is not None:
-            ids = _dead(service, target)
-            object_ = f"{len(ids)} dead of {target}"
+            told = f"{desk.retry_dead(target, reason)} will be tried again"
         else:
             assert effect_id is not None
-            ids, object_ = [_known(service, effect_id).id], effect_id
-        done = service.effects.retry(ids, _operation("effects retry", object_, reason))
-    if effect_id is not None and not done:
-        raise Failed(f"{effect_id} is sent: the receiver has it")
-    typer.echo(f"{len(done)} will be tried again" if target else f"{effect_id} will be tried again")
+            desk.retry(effect_id, reason)
+            told = f"{effect_id} will be tried again"
+    typer.echo(told)
 
 
 @app.command("skip", epilog=ending("effects skip ID --reason 'told by phone'"))
 def skip(effect_id: EffectId, reason: Reason = None) -> None:
     """Never send an effect; the later ones of its order go on."""
-    with opened() as service:
-        found = _known(service, effect_id)
-        if not service.effects.skip([found.id], _operation("effects skip", found.id, reason)):
-            raise Failed(f"{found.id} is {_known(service, effect_id).state} already")
+    with _desk() as desk:
+        desk.skip(effect_id, reason)
     typer.echo(f"{effect_id} is skipped")
 
 
 @app.command("pause", epilog=ending("effects pause shop --reason 'the shop moves'"))
 def pause(target: TargetName, reason: Reason = None) -> None:
     """Send nothing to a target for now; what comes meanwhile waits."""
-    with opened() as service:
-        why = reason or "by an operator"
-        if not service.effects.pause(target, why, _operation("effects pause", target, reason)):
-            raise _unknown(service, target)
+    with _desk() as desk:
+        desk.pause(target, reason)
     typer.echo(f"{target} is paused; effects resume {target} goes on")
 
 
 @app.command("resume", epilog=ending("effects resume shop"))
 def resume(target: TargetName, reason: Reason = None) -> None:
     """Send to a target again, at once."""
-    with opened() as service:
-        if not service.effects.resume(target, _operation("effects resume", target, reason)):
-            raise _unknown(service, target)
+    with _desk() as desk:
+        desk.resume(target, reason)
     typer.echo(f"{target} goes on")
 
 
-def _operation(action: str, what: str, reason: str | None) -> "Operation":
-    from adapters.storage.access import Operation
+@contextmanager
+def _desk() -> Iterator["EffectDesk"]:
+    """The effects in this user's hand; what cannot be done is told in a line."""
+    from adapters.effects.acting import CannotAct, EffectDesk
 
-    return Operation.by(user_of_this_process(), action, what, reason)
-
-
-def _known(service: "Service", effect_id: str) -> "EffectRow":
-    row = service.effects.get(effect_id)
-    if row is None:
-        raise Failed(f"there is no effect {effect_id}: see order-ledger effects list")
-    return row
-
-
-def _dead(service: "Service", target: str) -> list[str]:
-    from adapters.storage.effects import EffectFilter
-
-    if service.effects.target(target) is None:
-        raise _unknown(service, target)
-    rows = service.effects.page(EffectFilter(target, State.DEAD), None, RETRIED_MAX)
-    return [row.id for row in rows]
-
-
-def _unknown(service: "Service", target: str) -> Failed:
-    known = ", ".join(one.name for one in service.effects.targets()) or "none"
-    return Failed(f"there is no target {target}; there are: {known}")
+    with opened() as service:
+        try:
+            yield EffectDesk(service.effects, user_of_this_process())
+        except CannotAct as error:
+            raise Failed(str(error)) from None
 
 
 def _print_page(page: "EffectPage", configured: set[str]) -> None:

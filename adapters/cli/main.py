@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from adapters.cli import (
+    bodies,
     database,
     deliveries,
     effects,
@@ -28,6 +29,8 @@ from adapters.cli import (
 from adapters.cli.demo import demo
 from adapters.cli.diagnose import EXAMPLES as DIAGNOSE_EXAMPLES
 from adapters.cli.diagnose import diagnose
+from adapters.cli.diff import EXAMPLES as DIFF_EXAMPLES
+from adapters.cli.diff import diff
 from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
 from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
@@ -105,6 +108,13 @@ def serve(
         int,
         typer.Option(metavar="N", min=1, max=64, help="Web processes; several want PostgreSQL."),
     ] = 1,
+    keeper: Annotated[
+        bool,
+        typer.Option(
+            "--keeper/--no-keeper",
+            help="Without it `order-ledger keep` has to run: it keeps the read models.",
+        ),
+    ] = True,
 ) -> None:
     """Take in webhooks and answer queries until stopped.
 
@@ -113,7 +123,20 @@ def serve(
     """
     from adapters.cli.serve import serve as run
 
-    run(host, port, workers)
+    run(host, port, workers, keeper)
+
+
+@app.command("keep", epilog=ending("keep"))
+def keep() -> None:
+    """Keep the read models, seal, and carry out effects.
+
+    It runs until it is stopped. `serve` starts such a process of its own, unless told not to: this
+    is for where the two run in containers or on machines of their own. Of several one works, and
+    another takes over.
+    """
+    from adapters.cli.serve import keep as run
+
+    run()
 
 
 app.command("demo", epilog=ending("demo"))(demo)
@@ -122,8 +145,10 @@ app.command("send", epilog=SEND_EXAMPLES)(send)
 app.command("reconcile", epilog=RECONCILE_EXAMPLES)(reconcile)
 app.add_typer(orders.app, name="orders")
 app.add_typer(review.app, name="review")
+app.command("diff", epilog=DIFF_EXAMPLES)(diff)
 app.command("totals", epilog=TOTALS_EXAMPLES)(show_totals)
 app.add_typer(database.app, name="db")
+app.add_typer(bodies.app, name="bodies")
 app.add_typer(payments.app, name="payments")
 app.add_typer(projections.app, name="projections")
 app.command("diagnose", epilog=DIAGNOSE_EXAMPLES)(diagnose)

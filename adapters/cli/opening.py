@@ -25,7 +25,7 @@ def configured() -> "Settings":
 
 def _take_over(service: "Service") -> None:
     """Where no service runs, this command is the one that follows the read models."""
-    from adapters.service import PROJECTIONS
+    from projections.known import PROJECTIONS
 
     for projection in PROJECTIONS:
         if service.views.leads(projection.name):

@@ -67,6 +67,12 @@ AsJson = Annotated[
 Limit = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="Show at most so many.")
 ]
+After = Annotated[
+    str | None,
+    typer.Option(
+        "--after", metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."
+    ),
+]
 Before = Annotated[
     int | None,
     typer.Option(metavar="ID", parser=number, help="Go on where an earlier list ended."),
@@ -94,6 +100,25 @@ Since = Annotated[
 Until = Annotated[
     datetime | None,
     typer.Option("--to", metavar="TIME", parser=instant, help="Recorded before (RFC 3339)."),
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        parser=instant,
+        help="As the ledger knew it then (RFC 3339, with zone).",
+    ),
+]
+OccurredBefore = Annotated[
+    datetime | None,
+    typer.Option(
+        "--occurred-before",
+        metavar="TIME",
+        parser=instant,
+        help="Only what had happened before, by the provider's clock; news that names no time had "
+        "happened when it came in.",
+    ),
 ]
 OneProvider = Annotated[
     str | None, typer.Option("--provider", metavar="PROVIDER", parser=name, help="Only its.")

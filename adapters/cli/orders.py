@@ -10,14 +10,16 @@ import typer
 
 from adapters.cli.opening import configured, opened
 from adapters.cli.options import (
+    After,
     AnyStore,
     AsJson,
+    AsOf,
     Limit,
+    OccurredBefore,
     OneStore,
     OrderName,
     ending,
     group,
-    instant,
     name,
 )
 from adapters.cli.output import (
@@ -37,7 +39,9 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
+    from adapters.order_search import OrderFilter
     from adapters.queries import OrderPage, OrderView, Queries
+    from adapters.service import Service
 
 app = group(
     "Where orders stand, and how they came there.",
@@ -56,23 +60,25 @@ app = group(
 def show(
     order_id: OrderName,
     store: OneStore = "default",
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="TIME", parser=instant, help="As the ledger knew it then (RFC 3339, with zone)."
-        ),
-    ] = None,
+    as_of: AsOf = None,
+    occurred_before: OccurredBefore = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an order: its status, its payment, its review."""
-    with _queries() as queries:
-        found = find_order(queries, store, order_id)
-        if as_of is None:
-            order = queries.order(store, found)
+    """Show an order: its status, its payment, its review.
+
+    With --as-of and --occurred-before as it was: what was known at the one instant of what had
+    happened before the other.
+    """
+    with opened(ORDER_STATUS.name) as service:
+        from adapters.past import Clocks
+
+        found = find_order(service.queries, store, order_id)
+        if as_of is None and occurred_before is None:
+            order = service.queries.order(store, found)
         else:
-            order = queries.order_as_of(store, found, as_of)
+            order = service.past.order(store, found, Clocks(as_of, occurred_before))
         if order is None:
-            raise Failed(f"nothing was known of order {found} then")
+            raise Failed(f"nothing was known of order {found}, or had happened to it, then")
         if as_json:
             print_json(order)
         else:
@@ -85,6 +91,7 @@ def show(
         "orders list --status AWAITING_PAYMENT",
         "orders list --review open --json",
         "orders list --reference ORD-204518",
+        "orders list --as-of 2026-01-05T07:30:00Z --status DELIVERED",
     ),
 )
 def list_orders(
@@ -109,34 +116,59 @@ def list_orders(
             metavar="TEXT", parser=name, help="Only orders of this reference, or this very id."
         ),
     ] = None,
-    store: AnyStore = None,
-    after: Annotated[
+    customer: Annotated[
         str | None,
-        typer.Option(metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."),
+        typer.Option(
+            metavar="TEXT", parser=name, help="Only orders of who has this name at the provider."
+        ),
     ] = None,
+    store: AnyStore = None,
+    as_of: AsOf = None,
+    occurred_before: OccurredBefore = None,
+    after: After = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List orders in the order of store and id, a page at a time."""
-    from adapters.queries import BadCursor
+    """List orders in the order of store and id, a page at a time.
 
-    with _queries() as queries:
-        try:
-            page = queries.orders(
-                store=store,
-                status=status.value if status else None,
-                review_open=review == "open",
-                parked=parked,
-                reference=reference,
-                after=after,
-                limit=limit,
-            )
-        except BadCursor as error:
-            raise typer.BadParameter(str(error), param_hint="--after") from None
+    With --as-of and --occurred-before as they were, in the order of their first events.
+    """
+    with opened(ORDER_STATUS.name) as service:
+        from adapters.order_search import OrderFilter
+
+        wanted = OrderFilter(
+            store=store,
+            status=status.value if status else None,
+            review_open=review == "open",
+            parked=parked,
+            reference=reference,
+            customer=customer,
+        )
+        page = _page(service, wanted, as_of, occurred_before, after, limit)
         if as_json:
             print_json(page)
         else:
             _print_page(page)
+
+
+def _page(
+    service: "Service",
+    wanted: "OrderFilter",
+    as_of: datetime | None,
+    occurred_before: datetime | None,
+    after: str | None,
+    limit: int,
+) -> "OrderPage":
+    from adapters.order_search import BadCursor
+    from adapters.past import UNBOUND, Clocks
+
+    try:
+        if as_of is None and occurred_before is None:
+            return service.queries.orders(wanted, after, limit)
+        clocks = Clocks(as_of, occurred_before)
+        return service.past.orders(clocks, wanted, after, limit, UNBOUND)
+    except BadCursor as error:
+        raise typer.BadParameter(str(error), param_hint="--after") from None
 
 
 @app.command(

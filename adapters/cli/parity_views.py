@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from adapters.parity import Difference, Parity
+    from adapters.read_models import GenerationView
     from adapters.service import Service
     from adapters.verifying import Verified
 
@@ -23,81 +24,51 @@ def print_model(model: "BaseModel") -> None:
     print_json(model)
 
 
-def _facts(service: "Service", projection: str | None) -> list[dict[str, Any]]:
-    from adapters.service import PROJECTIONS
-    from projections.model import State
-
-    ours = {p.name: p for p in PROJECTIONS}
-    head = service.ledger.event_log.head()
-    poisons = service.views.poisons()
-    facts = []
-    for each in service.views.generations(projection):
-        mine = ours.get(each.projection)
-        reached = each.position.index if each.position else 0
-        poison = poisons.get((each.projection, each.number))
-        is_live = each.state is State.LIVE
-        is_kept_up = mine is not None and each.is_followed_by(mine)
-        facts.append(
-            {
-                "projection": each.projection,
-                "generation": each.number,
-                "state": each.state.value,
-                "version": each.version,
-                "fingerprint": each.fingerprint,
-                "followed": is_kept_up and each.state in (State.LIVE, State.BUILT),
-                "changed_at": str(each.changed_at) if each.changed_at else None,
-                "position": str(each.position) if each.position else None,
-                "lag": (head.index if head else 0) - reached,
-                "bytes": service.views.bytes_of(each),
-                "created_at": each.created_at.isoformat(),
-                "switched_at": each.switched_at.isoformat() if each.switched_at else None,
-                "parked_at": str(poison.position) if poison else None,
-                "rebuild_due": each.rebuild_due(mine) if mine and is_live else None,
-            }
-        )
-    return facts
-
-
 def print_generations_json(service: "Service", projection: str | None = None) -> None:
     """Generations as JSON, a list."""
-    typer.echo(json.dumps(_facts(service, projection)))
+    from adapters.read_models import generation_views
+
+    views = generation_views(service, projection)
+    typer.echo(json.dumps([view.model_dump(mode="json") for view in views]))
 
 
 def print_generations(service: "Service", projection: str | None = None) -> None:
     """Generations as a table, and a line for each rebuild that is due."""
-    facts = _facts(service, projection)
+    from adapters.read_models import generation_views
+
+    views = generation_views(service, projection)
     headings = "Read model,Gen,State,Version,Fold,Position,Lag,Size,Age,Stands".split(",")
     rows = [
         (
-            fact["projection"],
-            str(fact["generation"]),
-            fact["state"],
-            str(fact["version"]),
-            fact["fingerprint"],
-            fact["position"],
-            str(fact["lag"]),
-            None if fact["bytes"] is None else f"{fact['bytes'] / 1e6:.1f} MB",
-            _age(datetime.fromisoformat(fact["created_at"])),
-            _stands(fact),
+            view.projection,
+            str(view.generation),
+            view.state.value,
+            str(view.version),
+            view.fingerprint,
+            view.position,
+            str(view.lag),
+            None if view.bytes is None else f"{view.bytes / 1e6:.1f} MB",
+            _age(view.created_at),
+            _stands(view),
         )
-        for fact in facts
+        for view in views
     ]
     print_table(headings, rows, folds=["Stands"], gives_way="Fold")
-    for fact in facts:
-        if fact["rebuild_due"]:
+    for view in views:
+        if view.rebuild_due:
             print_blank()
             print_text(
-                f"A rebuild of {fact['projection']} is due ({fact['rebuild_due']}): "
-                f"order-ledger projections rebuild {fact['projection']}"
+                f"A rebuild of {view.projection} is due ({view.rebuild_due}): "
+                f"order-ledger projections rebuild {view.projection}"
             )
 
 
-def _stands(fact: dict[str, Any]) -> str | None:
-    if fact["parked_at"]:
-        return f"parked at {fact['parked_at']}"
-    if fact["state"] == "live" and not fact["followed"]:
+def _stands(view: "GenerationView") -> str | None:
+    if view.parked_at:
+        return f"parked at {view.parked_at}"
+    if view.stands_still:
         return "still: another release's fold made it"
-    return "rebuild due" if fact["rebuild_due"] else None
+    return "rebuild due" if view.rebuild_due else None
 
 
 def _age(since: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import IO, Annotated, Literal, TypeVar
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AnyStore, Since, Until, ending, group, name
+from adapters.cli.options import AnyStore, AsOf, OccurredBefore, Since, Until, ending, group, name
 from adapters.cli.output import Failed, complain
 from domain.payment import PaymentStatus
 from projections.audit_history import AUDIT_HISTORY
@@ -63,6 +63,8 @@ def export(
     provider: ProviderName = None,
     order_id: OrderId = None,
     store: AnyStore = None,
+    as_of: AsOf = None,
+    occurred_before: OccurredBefore = None,
     form: Form = "csv",
     output: Output = None,
 ) -> None:
@@ -73,7 +75,7 @@ def export(
     """
     with opened(AUDIT_HISTORY.name) as service:
         from adapters.exports import FORMATS
-        from adapters.queries import PaymentFilter
+        from adapters.payment_search import PaymentFilter
 
         wanted = PaymentFilter(
             since=since,
@@ -82,6 +84,8 @@ def export(
             provider=provider,
             order_id=order_id,
             store=store,
+            as_of=as_of,
+            occurred_before=occurred_before,
         )
         events = _Counted(service.queries.stream_payments(wanted, None, None))
         with target(output) as file:

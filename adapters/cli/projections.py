@@ -20,10 +20,11 @@ from adapters.cli.parity_views import (
 
 if TYPE_CHECKING:
     from adapters.parity import Difference, Parity
+    from adapters.read_models import ReadModel
     from adapters.rebuilding import Rebuild
     from adapters.service import Service
     from adapters.verifying import Verifier
-    from projections.model import Generation, Projection
+    from projections.model import Generation
 
 EXIT_DIFFERENT = 3
 SAMPLES = 5
@@ -96,18 +97,18 @@ def show(projection: Name, as_json: AsJson = False) -> None:
     Its generations, the event before which one stands still, and why.
     """
     with _service() as service:
-        chosen = _chosen(service, projection)
+        model = _model(service, projection)
         if as_json:
-            print_generations_json(service, chosen.name)
+            print_generations_json(service, projection)
             return
-        print_generations(service, chosen.name)
+        print_generations(service, projection)
         for (of, number_), poison in service.views.poisons().items():
-            if of == chosen.name:
+            if of == projection:
                 print_blank()
                 print_text(f"generation {number_} stands still before {poison.event}")
                 print_facts([("position", str(poison.position))])
                 print_text(poison.error, indent=2)
-        report = _kept_report(_rebuild(service, chosen))
+        report = model.report()
         if report is not None:
             print_blank()
             print_parity(report)
@@ -171,30 +172,23 @@ def rebuild(
     fired again.
     """
     with _service() as service:
-        work = _rebuild(service, _chosen(service, projection))
+        model = _model(service, projection)
         if plan:
-            _print_plan(work, workers)
+            _print_plan(model.work, workers)
         elif order is not None:
-            _repair(service, work, f"{store}/{order}", dry_run, as_json)
+            _repair(service, model.work, f"{store}/{order}", dry_run, as_json)
         else:
-            _run(service, work, workers, accept, tolerance or [], dry_run, samples, csv, as_json)
+            _run(model, workers, accept, tolerance or [], dry_run, samples, csv, as_json)
 
 
 @app.command("switch", epilog=_ending("projections switch order_status"))
 def switch(projection: Name) -> None:
     """Make the generation live that was built.
 
-    The one that was live is kept for a rollback.
+    Where none waits, the one that a rollback took back. The one that was live is kept.
     """
     with _service() as service:
-        work = _rebuild(service, _chosen(service, projection))
-        built = work.built
-        if built is None:
-            raise Failed(
-                f"nothing of {projection} waits for a switch: projections rebuild makes it"
-            )
-        work.switch(built)
-        _log(service, "switch", projection, built.number)
+        built = _model(service, projection).switch()
         typer.echo(f"generation {built.number} of {projection} is live")
 
 
@@ -202,11 +196,11 @@ def switch(projection: Name) -> None:
 def rollback(projection: Name) -> None:
     """Return to the generation that was live before.
 
-    Where this release has its fold, it catches up first; else it serves its rows as they were.
+    Where this release has its fold, it catches up first; else it serves its rows as they were. A
+    second one goes further back; `switch` goes forward again.
     """
     with _service() as service:
-        former, is_current = _rebuild(service, _chosen(service, projection)).roll_back()
-        _log(service, "rollback", projection, former.number)
+        former, is_current = _model(service, projection).roll_back()
         typer.echo(f"generation {former.number} of {projection} is live")
         if not is_current:
             typer.echo(
@@ -228,12 +222,11 @@ def drop(
     With them goes the way back.
     """
     with _service() as service:
-        work = _rebuild(service, _chosen(service, projection))
+        model = _model(service, projection)
         every = service.views.generations(projection)
-        chosen = [g.number for g in every if g.number != work.live.number]
+        chosen = [g.number for g in every if g.number != model.work.live.number]
         for each in chosen if generation is None else [generation]:
-            work.steps.drop(projection, each)
-            _log(service, "drop", projection, each)
+            model.drop(each)
             typer.echo(f"generation {each} of {projection} is dropped")
 
 
@@ -257,9 +250,10 @@ def verify(
     last event up to which the fold agrees with it, or none.
     """
     with _service() as service:
+        from adapters.read_models import projection_of
         from adapters.verifying import Verified, Verifier
 
-        verifier = Verifier(service.storage, _chosen(service, projection))
+        verifier = Verifier(service.storage, projection_of(projection))
         found = Verified(projection=projection, orders=0, drift=[])
         for streams in _streams(verifier, sample):
             found.orders += len(streams)
@@ -278,42 +272,20 @@ def _streams(verifier: "Verifier", sample: float | None) -> Iterator[list[str]]:
 @contextmanager
 def _service() -> Iterator["Service"]:
     """The service; what cannot be done with its generations is told in a line."""
-    from adapters.rebuilding import Poisoned, WorkerLost
-    from adapters.storage.rebuilds import Refused
-    from projections.runner import CheckpointMoved
+    from adapters.read_models import FAILURES, explained
 
     with opened() as service:
         try:
             yield service
-        except Poisoned as error:
-            raise Failed(
-                f"{error}: the generation stands there until the fold can; "
-                f"after the fix the same command goes on\n{error.poison.error}"
-            ) from None
-        except WorkerLost as error:
-            raise Failed(f"{error}; the same command goes on") from None
-        except Refused as error:
-            raise Failed(str(error)) from None
-        except CheckpointMoved:
-            raise Failed(
-                "the live generation moves on faster than the new one: try again when less comes in"
-            ) from None
+        except FAILURES as error:
+            raise Failed(explained(error)) from None
 
 
-def _chosen(service: "Service", projection: str) -> "Projection":
-    from adapters.service import PROJECTIONS
+def _model(service: "Service", projection: str) -> "ReadModel":
+    from adapters.access.roles import user_of_this_process
+    from adapters.read_models import ReadModel, projection_of
 
-    for known in PROJECTIONS:
-        if known.name == projection:
-            return known
-    names = ", ".join(p.name for p in PROJECTIONS)
-    raise Failed(f"there is no read model {projection}; there are: {names}")
-
-
-def _rebuild(service: "Service", projection: "Projection") -> "Rebuild":
-    from adapters.rebuilding import Rebuild
-
-    return Rebuild(service.storage, projection)
+    return ReadModel(service, user_of_this_process(), projection_of(projection))
 
 
 def _print_plan(work: "Rebuild", workers: int) -> None:
@@ -331,24 +303,18 @@ def _print_plan(work: "Rebuild", workers: int) -> None:
     )
 
 
-def _log(service: "Service", action: str, what: str, generation: int | None = None) -> None:
-    """Tell the operators' log: a read model is what auditors see."""
+def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_json: bool) -> None:
     from adapters.access.roles import user_of_this_process
     from adapters.storage.access import Operation
-
-    named = what if generation is None else f"{what}, generation {generation}"
-    operation = Operation.by(user_of_this_process(), f"projections {action}", named)
-    service.operators.append(operation)
-
-
-def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_json: bool) -> None:
     from adapters.verifying import Verified, Verifier
 
     if not service.storage.events.of_streams([stream]):
         raise Failed(f"no event is of order {stream}")
     drift = Verifier(service.storage, work.projection).repair(stream, is_dry_run=dry_run)
     if not dry_run:
-        _log(service, "rebuild", f"{work.projection.name}, order {stream}")
+        what = f"{work.projection.name}, order {stream}"
+        done = Operation.by(user_of_this_process(), "projections rebuild", what)
+        service.operators.append(done)
     found = Verified(projection=work.projection.name, orders=1, drift=drift)
     print_model(found) if as_json else print_drift(found)
     if dry_run and drift:
@@ -356,8 +322,7 @@ def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_
 
 
 def _run(
-    service: "Service",
-    work: "Rebuild",
+    model: "ReadModel",
     workers: int,
     accept: bool,
     tolerance: list[Bound],
@@ -366,30 +331,27 @@ def _run(
     csv: Path | None,
     as_json: bool,
 ) -> None:
-    built = work.built
-    if built is not None and built.is_made_by(work.projection):
-        complain(f"generation {built.number} is built already: it is compared again")
-    elif built is not None:
-        work.steps.drop(work.projection.name, built.number)
-        built = None
-    new = built or _build(service, work, workers)
-    report = _compare(work, new, samples, csv)
+    was_built = model.work.built
+    new = _build(model, workers)
+    is_again = was_built is not None and was_built.number == new.number
+    if is_again:
+        complain(f"generation {new.number} is built already: it is compared again")
+    report = _compare(model.work, new, samples, csv)
     print_model(report) if as_json else print_parity(report)
+    name = model.work.projection.name
     if dry_run:
-        if built is None:
-            work.steps.drop(work.projection.name, new.number)
+        if not is_again:
+            model.work.steps.drop(name, new.number)
         raise typer.Exit(EXIT_DIFFERENT if report.differences else 0)
-    work.steps.settle(new, report.model_dump_json())
-    _log(service, "rebuild", work.projection.name, new.number)
+    model.settle(new, report)
     if report.differences and not _is_tolerated(report, accept, tolerance):
         complain(
             f"{report.differences} rows differ, so nothing is switched: generation {new.number} is "
-            f"kept up to date; projections switch {work.projection.name} makes it live, "
-            f"projections drop {work.projection.name} gives it up"
+            f"kept up to date; projections switch {name} makes it live, "
+            f"projections drop {name} gives it up"
         )
         raise typer.Exit(EXIT_DIFFERENT)
-    work.switch(new)
-    _log(service, "switch", work.projection.name, new.number)
+    model.switch()
     complain(f"generation {new.number} is live; generation {report.old} is kept for a rollback")
 
 
@@ -403,15 +365,16 @@ def _is_tolerated(report: "Parity", accept: bool, tolerance: list[Bound]) -> boo
     return within and (accept or bool(tolerance))
 
 
-def _build(service: "Service", work: "Rebuild", workers: int) -> "Generation":
+def _build(model: "ReadModel", workers: int) -> "Generation":
     from adapters.cli.progress import progress
-    from adapters.rebuilding import be_nice
+    from adapters.folding import be_nice
 
     be_nice()
-    if work.begun is not None:
-        complain(f"generation {work.begun.number} was begun before: it is gone on with")
-    with progress(f"{work.projection.name}") as tell:
-        return work.build(workers, service.settings.database_url, tell)
+    begun = model.work.begun
+    if begun is not None:
+        complain(f"generation {begun.number} was begun before: it is gone on with")
+    with progress(model.work.projection.name) as tell:
+        return model.build(workers, tell)
 
 
 def _compare(work: "Rebuild", new: "Generation", samples: int, csv: Path | None) -> "Parity":
@@ -424,13 +387,3 @@ def _compare(work: "Rebuild", new: "Generation", samples: int, csv: Path | None)
             file.writelines(csv_lines(differences))
 
     return work.compare(new, samples, write)
-
-
-def _kept_report(work: "Rebuild") -> "Parity | None":
-    from adapters.parity import Parity
-
-    for generation in (work.built, work.live):
-        kept = work.steps.report(generation) if generation else None
-        if kept is not None:
-            return Parity.model_validate_json(kept)
-    return None

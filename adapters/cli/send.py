@@ -98,6 +98,8 @@ class Answer:
         words += f": {MEANINGS.get(told['outcome'], 'a word that is new here')}"
         if told.get("order_id") is not None:
             words += f"; order {told['order_id']} is {told.get('order_status')}"
+        if told.get("review"):
+            words += f", under review: {told['review']}"
         return words
 
 

@@ -1,10 +1,12 @@
 """`order-ledger serve`: the web service, and what it tells a person who starts it."""
 
 import logging
+import os
 import shlex
 import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -13,13 +15,15 @@ from uvicorn.supervisors import Multiprocess
 
 from adapters.evidence.keys import KeyTrouble
 from adapters.http import create_app
-from adapters.keepers import ProcessKeeper
+from adapters.keepers import Keeper, KeptElsewhere, ProcessKeeper, keep_until_told
 from adapters.logs import configure_logs
 from adapters.providers import Provider
 from adapters.providers.sevi import Sevi
 from adapters.service import Service, api_credentials, folder_of, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
 from adapters.storage.urls import shown
+from adapters.tallies import FOLDER_VARIABLE
+from adapters.tracing import trace_where_wanted
 from adapters.vault import VaultTrouble
 
 GRACEFUL_STOP_SECONDS = 10
@@ -27,7 +31,7 @@ GRACEFUL_STOP_SECONDS = 10
 log = logging.getLogger("order_ledger")
 
 
-def serve(host: str | None, port: int | None, workers: int) -> None:
+def serve(host: str | None, port: int | None, workers: int, with_keeper: bool) -> None:
     """Take in webhooks and answer queries until stopped (see `order-ledger serve --help`)."""
     given = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
@@ -39,11 +43,22 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     configure_logs()
     for line in unknown_variables():
         log.warning(line)
+    keeper = ProcessKeeper() if with_keeper else KeptElsewhere()
     with _listen(settings) as listener:
         if workers == 1:
-            _serve_alone(settings, listener)
+            _serve_alone(settings, listener, keeper)
         else:
-            _serve_together(settings, listener, workers)
+            _serve_together(settings, listener, keeper, workers)
+
+
+def keep() -> None:
+    """Keep the read models, seal and carry out effects until stopped (`order-ledger keep`)."""
+    settings = load_settings()
+    configure_logs()
+    service = _sealable(settings)
+    trace_where_wanted(service)
+    typer.echo(f"order-ledger keeps the read models of {shown(settings.database_url)}")
+    keep_until_told(service)
 
 
 def _left_out(settings: Settings) -> list[str]:
@@ -59,27 +74,34 @@ def _left_out(settings: Settings) -> list[str]:
     ]
 
 
-def _serve_alone(settings: Settings, listener: socket.socket) -> None:
+def _serve_alone(settings: Settings, listener: socket.socket, keeper: Keeper) -> None:
     service = _sealable(settings)
     for line in _left_out(settings):
         log.warning(line)
-    keeper = ProcessKeeper()
-    service.ledger.event_log.on_append(keeper.wake)
+    trace_where_wanted(service)
+    if isinstance(keeper, ProcessKeeper):
+        if service.tracing is None:
+            service.ledger.event_log.on_append(keeper.wake)
+        else:
+            service.tracing.told = keeper.tell  # it wakes as well
     app = create_app(service, keeper)
     typer.echo(_welcome(settings, _url(listener)))
     uvicorn.Server(_config(app)).run(sockets=[listener])
 
 
-def _serve_together(settings: Settings, listener: socket.socket, workers: int) -> None:
+def _serve_together(
+    settings: Settings, listener: socket.socket, keeper: Keeper, workers: int
+) -> None:
     _sealable(settings).close()  # the schema is made once, and problems are told here
-    keeper = ProcessKeeper()
-    try:
-        keeper.start()
-        typer.echo(_welcome(settings, _url(listener)))
-        config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
-        Multiprocess(config, [listener]).run()
-    finally:
-        keeper.stop()
+    with TemporaryDirectory(prefix="order-ledger-", ignore_cleanup_errors=True) as tallies:
+        os.environ[FOLDER_VARIABLE] = tallies
+        try:
+            keeper.start()
+            typer.echo(_welcome(settings, _url(listener)))
+            config = _config("adapters.http.app:worker_app", factory=True, workers=workers)
+            Multiprocess(config, [listener]).run()
+        finally:
+            keeper.stop()
 
 
 def _sealable(settings: Settings) -> Service:

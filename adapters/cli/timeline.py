@@ -64,12 +64,13 @@ def _rows(events: Sequence["EventView"]) -> Iterator[Sequence[str | None]]:
             event.position,
             f"{event.recorded_at:%H:%M:%S.%f}"[:-3] + "Z",
             event.type,
-            _told(event),
+            told(event),
             _effect(event, positions),
         )
 
 
-def _told(event: "EventView") -> str | None:
+def told(event: "EventView") -> str | None:
+    """What somebody said: a provider, a shop, a person."""
     if event.verdict is not None:
         return f"{event.by}: {event.verdict}"
     if event.by is not None:

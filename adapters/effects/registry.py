@@ -1,13 +1,13 @@
 """The kinds of target that exist, by the name that the configuration gives them."""
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 
 from adapters.effects.base import EffectKind, Sender
 from adapters.effects.command import COMMAND
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.sevi import SEVI_ORDER_DELIVER
 from adapters.effects.webhook import WEBHOOK
+from adapters.kinds import kind_named
 from adapters.providers.configuration import ProviderSettings
 
 ENTRY_POINTS = "order_ledger.effects"
@@ -18,28 +18,12 @@ KINDS: Mapping[str, EffectKind] = {
 }
 
 
-class UnknownEffectKind(ValueError):
-    """No kind has this name. The message names those that there are."""
-
-
 def effect_kind_of(name: str) -> EffectKind:
     """A kind by its name: one of ours, or one that an installed package offers.
 
-    Raises `UnknownEffectKind` where there is none, or what a package offers is none.
+    Raises `UnknownKind` where there is none, or what a package offers is none.
     """
-    if name in KINDS:
-        return KINDS[name]
-    offered = entry_points(group=ENTRY_POINTS)
-    for point in offered:
-        if point.name == name:
-            kind = point.load()
-            if isinstance(kind, EffectKind):
-                return kind
-            raise UnknownEffectKind(
-                f"kind {name!r} of {point.value} is no adapters.effects.base.EffectKind"
-            )
-    known = ", ".join([*KINDS, *(point.name for point in offered)])
-    raise UnknownEffectKind(f"no kind {name!r}; set kind to one of: {known}")
+    return kind_named(name, KINDS, EffectKind, ENTRY_POINTS)
 
 
 def make_sender(

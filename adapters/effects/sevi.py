@@ -7,6 +7,8 @@ DELIVERED there counts as sent, and what is not PAID there is not delivered.
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from adapters.effects.base import Answer, Effect, EffectKind, Verdict
 from adapters.effects.configuration import EffectSettings
 from adapters.providers.configuration import Name, ProviderSettings
@@ -20,8 +22,10 @@ DONE = frozenset({"DELIVERED", "ARCHIVED"})
 class OrderDeliverSettings(EffectSettings):
     """Whose orders: the provider's table holds the API's token and endpoint."""
 
-    provider: Name = "sevi"
-    on: tuple[Literal["Delivered"], ...] = ("Delivered",)
+    provider: Name = Field("sevi", description="the provider of kind sevi whose API is told")
+    on: tuple[Literal["Delivered"], ...] = Field(
+        ("Delivered",), description="it can be told of nothing else"
+    )
 
     def problem(self, providers: Mapping[str, ProviderSettings]) -> str | None:
         """The provider has to be Sevi, with a token of its API."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from adapters.effects.base import EXCERPT_BYTES, Answer, Effect, EffectKind, Verdict, excerpt
 from adapters.effects.configuration import EffectSettings
@@ -28,8 +28,10 @@ ASK_TO_WAIT = frozenset({429, 503})
 class WebhookSettings(EffectSettings):
     """Where to, and the secret that both sides know."""
 
-    url: SafeURL
-    secret: SecretStr
+    url: SafeURL = Field(description="where to: https://..., or http:// to this machine only")
+    secret: SecretStr = Field(
+        description="whsec_ and 24 to 64 random bytes in base64, which the receiver knows too"
+    )
 
     @field_validator("secret")
     @classmethod

@@ -43,7 +43,11 @@ class Tail(NamedTuple):
 
 
 class Sealer:
-    """Seals a ledger. Several processes may do so; they take turns, batch by batch."""
+    """Seals a ledger. Several processes may do so; they take turns, batch by batch.
+
+    `recent` gives the rows after an index that were read in this process a moment ago, if it does:
+    those need not be read again (`EventSource.recent`).
+    """
 
     def __init__(
         self,
@@ -51,11 +55,13 @@ class Sealer:
         signer: Signer,
         seconds: int,
         clock: Callable[[], float] = monotonic,
+        recent: Callable[[int, int], Sequence[RawRow]] = lambda after, limit: (),
     ) -> None:
         self._store = store
         self._signer = signer
         self._seconds = seconds
         self._clock = clock
+        self._recent = recent
         self._next = clock() + seconds
         self._lock = Lock()
         self._tree: Tree | None = None
@@ -138,7 +144,7 @@ class Sealer:
         if last is not None and tree.size < last.size:
             self._regain(tree, last, sealing)
             return True
-        rows = self._store.raw_rows(tree.size, BATCH_SIZE_MAX)
+        rows = self._rows_after(tree.size, is_due=is_due)
         is_more = len(rows) == BATCH_SIZE_MAX
         if not rows and self._is_gap(tree.size):
             raise Damaged(f"{Position(PARTITION, tree.size + 1)} is missing in the log. {VERIFY}")
@@ -148,6 +154,11 @@ class Sealer:
         if is_due:
             self._sign(tree, last, sealing)
         return is_more
+
+    def _rows_after(self, size: int, *, is_due: bool) -> Sequence[RawRow]:
+        """The next events: what the projections' reader has at hand, where that makes a tile."""
+        rows = () if is_due else self._recent(size, BATCH_SIZE_MAX)
+        return rows if len(rows) >= TILE_WIDTH else self._store.raw_rows(size, BATCH_SIZE_MAX)
 
     def _is_gap(self, size: int) -> bool:
         """Whether the log goes on although nothing follows; asked once more, since it may grow."""

@@ -151,13 +151,14 @@ def verify(
     tell: Tell = lambda done, whole: None,
     kept_by_auditor: SignedCheckpoint | None = None,
     notes: Path | None = None,
+    processes: int = PROCESSES_MAX,
     vault: Vault | None = None,
 ) -> Verdict:
     """Verify the ledger that is at the URL. Raises `StorageUnavailable`.
 
     `keys` are whose signatures count; `vault` opens bodies. `notes` names a file that an
     interrupted verification goes on from; parts that were found in order are then not looked at
-    again.
+    again. No more `processes` check.
     """
     head = store.head()
     scope = Scope(url, head.idx, head.delivery_id, store.last_checkpoint())
@@ -168,7 +169,7 @@ def verify(
     if kept_by_auditor is not None:
         findings += _compare(store, scope, known, kept_by_auditor)
     count = len(findings)
-    for checked in _run(scope, notebook, store, vault, tell):
+    for checked in _run(scope, notebook, store, vault, tell, processes):
         findings += checked.findings
         count += checked.total
     notebook.close()
@@ -190,7 +191,12 @@ def verify(
 
 
 def _run(
-    scope: Scope, notebook: Notebook, store: EvidenceStore, vault: Vault | None, tell: Tell
+    scope: Scope,
+    notebook: Notebook,
+    store: EvidenceStore,
+    vault: Vault | None,
+    tell: Tell,
+    processes: int,
 ) -> Iterator[Checked]:
     parts = scope.parts
     whole = max(1, sum(part.upto - part.after for part in parts))
@@ -199,12 +205,12 @@ def _run(
     finished = sum(part.upto - part.after for part in done)
     left = [part for part in parts if part not in done]
     with ExitStack() as stack:
-        if len(left) <= PARTS_ALONE_MAX:
+        if processes == 1 or len(left) <= PARTS_ALONE_MAX:
             results: Iterator[Checked] = (check(store, vault, part) for part in left)
         else:
             source = vault.source if vault is not None else None
-            processes = stack.enter_context(_processes(scope.url, source, len(left)))
-            results = _side_by_side(processes, left)
+            pool = _processes(scope.url, source, min(processes, len(left)))
+            results = _side_by_side(stack.enter_context(pool), left)
         for checked in results:
             finished += checked.part.upto - checked.part.after
             notebook.note(checked)
@@ -212,9 +218,9 @@ def _run(
             yield checked
 
 
-def _processes(url: str, source: MasterSource | None, parts: int) -> ProcessPoolExecutor:
+def _processes(url: str, source: MasterSource | None, wanted: int) -> ProcessPoolExecutor:
     # Spawned, since a copy of a process that has threads and connections may hang.
-    workers = min(os.cpu_count() or 1, PROCESSES_MAX, parts)
+    workers = min(os.cpu_count() or 1, wanted)
     return ProcessPoolExecutor(workers, get_context("spawn"), _open, (url, source))
 
 

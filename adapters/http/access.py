@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.exceptions import HTTPException
 
-from adapters.access.addresses import Network, client_address
+from adapters.access.addresses import Address, Network, client_address
 from adapters.access.doorkeeper import Doorkeeper
 from adapters.access.roles import Caller, Role
 from adapters.storage.log import StorageUnavailable
 
 NO_STORE = ""  # no store is called this: a question about it has no answers
+SHOWN_MAX = 100  # of a name that a stranger invented
 NO_ORDER = "no order has this id or reference in this store"
 
 bearer = HTTPBearer(
@@ -53,6 +56,7 @@ class Door:
         missing = [role for role in wanted.scopes if role not in caller.roles]
         if missing:
             raise _forbidden(f"this token lacks the role {missing[0]}", wanted)
+        _refuse_unknown_parameters(request)
         return caller
 
     async def admit_to_every_store(
@@ -69,11 +73,20 @@ class Door:
         """The caller, or None where nobody is known by such a token."""
         if credentials is None:
             return None
+        return await self.keeper.admit(credentials.credentials.encode(), self.origin(request))
+
+    async def holder_of(self, token_sha256: str, request: Request) -> Caller | None:
+        """The caller whose token has this digest, or None."""
+        return await self.keeper.holder_of(token_sha256, self.origin(request))
+
+    def address(self, request: Request) -> Address | None:
+        """Where a request comes from; None for a local socket."""
         peer = request.client.host if request.client else None
-        origin = client_address(peer, request.scope["headers"], self.trusted_proxies)
-        return await self.keeper.admit(
-            credentials.credentials.encode(), str(origin or "a local socket")
-        )
+        return client_address(peer, request.scope["headers"], self.trusted_proxies)
+
+    def origin(self, request: Request) -> str:
+        """The same in the words of the operators' log."""
+        return str(self.address(request) or "a local socket")
 
     async def may_see(self, request: Request, credentials: Credentials) -> bool:
         """Whether an auditor of every store asks, for what others are told less of."""
@@ -82,6 +95,26 @@ class Door:
         except StorageUnavailable:
             return False
         return caller is not None and Role.AUDITOR in caller.roles and caller.store is None
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """422 where the query holds a name that the route does not take: a filter that is spelled wrong
+    must not be answered with everything."""
+    known = _parameters(request.scope["route"].dependant)
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        name = unknown[0][:SHOWN_MAX]
+        close = get_close_matches(name, known, n=1)
+        takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+        raise HTTPException(
+            422, f"{name}: no parameter here; {f'did you mean {close[0]}?' if close else takes}"
+        )
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    """The names of a route's query parameters, its dependencies' among them."""
+    names = {parameter.alias for parameter in dependant.query_params}
+    return names.union(*map(_parameters, dependant.dependencies))
 
 
 def require_also(caller: Caller, role: Role) -> None:

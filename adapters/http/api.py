@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,14 +19,15 @@ from adapters.access.roles import Caller, Role
 from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
+from adapters.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.past import ChangePage, Clocks, Past
+from adapters.payment_search import PaymentFilter
 from adapters.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
-    BadCursor,
     HistoryView,
     OrderPage,
     OrderView,
-    PaymentFilter,
     PaymentPage,
     Queries,
 )
@@ -59,11 +62,26 @@ def plain(text: str) -> str:
     return text
 
 
-Instant = Annotated[
-    AwareDatetime,
-    BeforeValidator(_instant),
-    Query(description="an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"),
+RFC_3339 = "an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"
+Time = Annotated[AwareDatetime, BeforeValidator(_instant)]
+Instant = Annotated[Time, Query(description=RFC_3339)]
+AsOf = Annotated[
+    Time, Query(description=f"what the ledger had recorded then, that instant included; {RFC_3339}")
 ]
+OccurredBefore = Annotated[
+    Time,
+    Query(
+        description="only what had happened before, by the provider's occurred_at; news without "
+        "one had happened when it was received, what a shop or a person decided when it was "
+        f"recorded; {RFC_3339}"
+    ),
+]
+AmountAsked = Annotated[
+    Decimal,
+    BeforeValidator(amount_asked),
+    Query(description="in major units, such as 902.10", json_schema_extra={"type": "string"}),
+]
+Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
 Text = Annotated[str, Query(min_length=1, max_length=255), AfterValidator(plain)]
 Cursor = Annotated[str, Query(min_length=1, max_length=8192)]  # it may hold an id of 255 characters
 PositionText = Annotated[str, AfterValidator(_position)]
@@ -73,7 +91,7 @@ Responses = dict[int | str, dict[str, Any]]
 Found = TypeVar("Found")
 
 
-def query_router(queries: Queries, door: Door) -> APIRouter:
+def query_router(queries: Queries, past: Past, door: Door) -> APIRouter:
     """The routes of the query API, for tokens with the role auditor.
 
     A caller of one store has it put into every question. An order that is asked for without a
@@ -81,13 +99,14 @@ def query_router(queries: Queries, door: Door) -> APIRouter:
     """
     auditor = door.require(Role.AUDITOR)
     router = APIRouter(tags=["queries"], responses={status: {} for status in (401, 403, 422, 503)})
-    _add_order_list(router, queries, auditor)
-    _add_order_routes(router, queries, auditor)
+    _add_order_list(router, queries, past, auditor)
+    _add_order_routes(router, queries, past, auditor)
+    _add_changes(router, past, auditor)
     _add_payment_routes(router, queries, auditor)
     return router
 
 
-def _add_order_list(router: APIRouter, queries: Queries, auditor: Any) -> None:
+def _add_order_list(router: APIRouter, queries: Queries, past: Past, auditor: Any) -> None:
     @router.get("/orders")
     async def list_orders(
         caller: Annotated[Caller, auditor],
@@ -95,28 +114,84 @@ def _add_order_list(router: APIRouter, queries: Queries, auditor: Any) -> None:
         review: Literal["open"] | None = None,
         parked: Literal["true"] | None = None,
         reference: Text | None = None,
+        customer: Text | None = None,
+        provider: Text | None = None,
+        amount: AmountAsked | None = None,
+        currency: Currency | None = None,
+        since: Annotated[Instant | None, Query(alias="from")] = None,
+        until: Annotated[Instant | None, Query(alias="to")] = None,
+        sort: Literal["id", "newest"] = "id",
         store: Text | None = None,
+        as_of: AsOf | None = None,
+        occurred_before: OccurredBefore | None = None,
         after: Cursor | None = None,
         limit: Limit = 100,
     ) -> OrderPage:
-        """Orders, by status, open review, one of their references or their own id, or those whose
-        news waits for somebody to register them (`parked=true`)."""
+        """Orders, by status, open review, one of their references or their own id, customer (the
+        provider's name for who buys), provider, amount, the time of their last change (`to`
+        excluded), or those whose news waits for somebody to register them (`parked=true`).
+
+        In the order of their ids; with `sort=newest`, and where times are bounded, the last changed
+        first.
+
+        With `as_of` or `occurred_before` they are listed as they were, and chosen by what they
+        were: in the order of their first events (with `reference` in that of store and id). Such a
+        page ends after looking at 2,000 orders: it may hold fewer than `limit`, even none, and its
+        `next` goes on.
+        """
+        wanted = OrderFilter(
+            store=store_of_list(caller, store),
+            status=status.value if status else None,
+            review_open=review == "open",
+            parked=parked is not None,
+            reference=reference,
+            customer=customer,
+            provider=provider,
+            amount=amount,
+            currency=currency,
+            since=since,
+            until=until,
+            newest=sort == "newest",
+        )
+        if as_of is None and occurred_before is None:
+            ask = partial(queries.orders, wanted, after, limit)
+        elif wanted.newest:
+            raise HTTPException(422, "sort: a list of the past is in the order of first events")
+        else:
+            ask = partial(past.orders, Clocks(as_of, occurred_before), wanted, after, limit)
         try:
-            return await run_in_threadpool(
-                queries.orders,
-                store=store_of_list(caller, store),
-                status=status.value if status else None,
-                review_open=review == "open",
-                parked=parked is not None,
-                reference=reference,
-                after=after,
-                limit=limit,
-            )
+            return await run_in_threadpool(ask)
         except BadCursor as error:
             raise HTTPException(422, str(error)) from None
 
 
-def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
+def _add_changes(router: APIRouter, past: Past, auditor: Any) -> None:
+    @router.get("/diff")
+    async def list_changes(
+        caller: Annotated[Caller, auditor],
+        since: Annotated[Instant, Query(alias="from")],
+        until: Annotated[Instant, Query(alias="to")],
+        store: Text | None = None,
+        after: Cursor | None = None,
+        limit: Limit = 100,
+    ) -> ChangePage:
+        """The orders whose status or review was another at `to` than at `from`, with the events
+        that made it so.
+
+        Both instants are meant as in `as_of`: what was recorded at `from` itself was known then. An
+        order that changed and changed back is not there. A page ends after looking through 10,000
+        events: it may hold fewer than `limit`, even none, and its `next` goes on.
+        """
+        if until < since:
+            raise HTTPException(422, "to: it is before from")
+        store = store_of_list(caller, store)
+        try:
+            return await run_in_threadpool(past.changes, since, until, store, after, limit)
+        except BadCursor as error:
+            raise HTTPException(422, f"after: {error}") from None
+
+
+def _add_order_routes(router: APIRouter, queries: Queries, past: Past, auditor: Any) -> None:
     not_found: Responses = {404: {}, 409: {}}
 
     @router.get("/orders/{order_id:path}/history", responses=not_found)
@@ -128,9 +203,9 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
     ) -> HistoryView:
         """Every event of an order, oldest first."""
         store = store_of_order(caller, store)
-        await _wait_for(queries, AUDIT_HISTORY.name, min_position)
+        await wait_for(queries, AUDIT_HISTORY.name, min_position)
         found = await find_order(queries, store, order_id, min_position)
-        return await _history(queries, store, found)
+        return await history_of(queries, store, found)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
     async def show_order(
@@ -138,20 +213,22 @@ def _add_order_routes(router: APIRouter, queries: Queries, auditor: Any) -> None
         order_id: str,
         store: Text | None = None,
         min_position: PositionText | None = None,
-        as_of: Instant | None = None,
+        as_of: AsOf | None = None,
+        occurred_before: OccurredBefore | None = None,
     ) -> OrderView:
         """An order, by its id or a reference that is its alone.
 
-        `min_position` waits until the read model has come that far; `as_of` shows what the ledger
-        knew at an instant of recording.
+        `min_position` waits until the read model has come that far. With `as_of` or
+        `occurred_before` it is shown as it was; 404 where nothing was known of it, or had happened.
         """
         store = store_of_order(caller, store)
         found = await find_order(queries, store, order_id, min_position)
-        if as_of is None:
+        if as_of is None and occurred_before is None:
             # By the name once more: the id may come from a generation that is live no more.
             with _ambiguity_told():
                 return _found(await run_in_threadpool(queries.order, store, order_id))
-        return _found(await run_in_threadpool(queries.order_as_of, store, found, as_of))
+        clocks = Clocks(as_of, occurred_before)
+        return _found(await run_in_threadpool(past.order, store, found, clocks))
 
 
 def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:
@@ -166,6 +243,8 @@ def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> No
         provider: Text | None = None,
         order_id: Text | None = None,
         store: Text | None = None,
+        as_of: AsOf | None = None,
+        occurred_before: OccurredBefore | None = None,
         after: Cursor | None = None,
         limit: Limit | None = None,
         form: Annotated[Literal["json", "csv", "jsonl"], Query(alias="format")] = "json",
@@ -181,6 +260,8 @@ def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> No
             provider=provider,
             order_id=order_id,
             store=store_of_list(caller, store),
+            as_of=as_of,
+            occurred_before=occurred_before,
         )
         try:
             if form == "json":
@@ -197,11 +278,11 @@ async def find_order(
     queries: Queries, store: str, name: str, min_position: str | None = None
 ) -> str:
     """The id of the order that has this id, or this reference alone; else 404 or 409."""
-    await _wait_for(queries, ORDER_STATUS.name, min_position)
+    await wait_for(queries, ORDER_STATUS.name, min_position)
     with _ambiguity_told():
         found = await run_in_threadpool(queries.find, store, name)
         if found is None:  # it may be in the log already: say no only when the read model is there
-            await _wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
+            await wait_for(queries, ORDER_STATUS.name, await run_in_threadpool(queries.head))
             found = await run_in_threadpool(queries.find, store, name)
     return _found(found)
 
@@ -215,15 +296,17 @@ def _ambiguity_told() -> Iterator[None]:
         raise HTTPException(409, detail) from None
 
 
-async def _history(queries: Queries, store: str, order_id: str) -> HistoryView:
+async def history_of(queries: Queries, store: str, order_id: str) -> HistoryView:
+    """Every event of an order that is there; else 404."""
     history = await run_in_threadpool(queries.history, store, order_id)
     if history is None:  # the order's row came first
-        await _wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
+        await wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
         history = await run_in_threadpool(queries.history, store, order_id)
     return _found(history)
 
 
-async def _wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
+async def wait_for(queries: Queries, projection: str, min_position: str | None) -> None:
+    """Wait until a read model has come to a position; else 503."""
     if min_position is None:
         return
     wanted = Position.parse(min_position)

@@ -8,10 +8,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import Receive, Scope, Send
 
 from adapters import collector
@@ -22,6 +24,8 @@ from adapters.http.access import Door
 from adapters.http.api import query_router
 from adapters.http.bounds import bounded
 from adapters.http.commands import command_router
+from adapters.http.console import mount_console
+from adapters.http.console.context import Console
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
 from adapters.http.evidence import evidence_router
@@ -32,10 +36,11 @@ from adapters.http.openapi import complete
 from adapters.http.operators import operator_router
 from adapters.http.problems import problem_response
 from adapters.http.providers import provider_router
-from adapters.http.quarantine import quarantine_router
+from adapters.http.quarantine import Settling, quarantine_router
 from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
+from adapters.jobs import JobRunner
 from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.logs import configure_logs
 from adapters.provider_views import ProviderDirectory
@@ -43,7 +48,9 @@ from adapters.quarantine import Quarantine
 from adapters.refusals import RefusalNotes
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
+from adapters.tallies import FOLDER_VARIABLE, Tallies
 from adapters.tally import Tally
+from adapters.tracing import NO_TELEMETRY, trace_where_wanted
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."
@@ -54,6 +61,7 @@ class LedgerApp(FastAPI):
     would cost more than everything else that it needs."""
 
     webhook_endpoint: WebhookEndpoint
+    is_traced = False  # then deliveries go the long way, where their spans are made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -64,7 +72,8 @@ class LedgerApp(FastAPI):
             problem = problem_response(404, "nothing has such a name")
             await problem(scope, receive, with_security_headers(send))
         elif scope["path"].startswith(WEBHOOKS) and scope["method"] == "POST":
-            await self.webhook_endpoint(scope, receive, send)
+            take = super().__call__ if self.is_traced else self.webhook_endpoint
+            await take(scope, receive, send)
         else:
             await super().__call__(scope, bounded(scope, receive), with_security_headers(send))
 
@@ -79,7 +88,10 @@ def worker_app() -> FastAPI:
     """The application of one of several web processes, made in that process."""
     configure_logs()
     Thread(target=_stop_with_parent, daemon=True).start()
-    return create_app(Service(load_settings()), KeptElsewhere())
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    service = Service(load_settings())
+    trace_where_wanted(service)
+    return create_app(service, KeptElsewhere(), folder)
 
 
 def _stop_with_parent() -> None:
@@ -90,37 +102,38 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
+def create_app(
+    service: Service, keeper: Keeper | None = None, tallies_folder: Path | None = None
+) -> FastAPI:
     """The application. The keeper of the read models, unless given a thread of this process, starts
-    and stops with it; what was taken is committed before it stops."""
+    and stops with it; what was taken is committed before it stops. Where it is one of several, the
+    folder is where they tell each other what they count."""
     keeper = keeper or ThreadKeeper(service)
     tally = Tally()
-    queue = GroupCommit(service.ledger.execute, tally=tally)
+    tracing = service.tracing
+    queue = (tracing.queue if tracing else GroupCommit)(service.ledger.execute, tally=tally)
+    tallies = Tallies(tally, lambda: queue.depth, tallies_folder)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)
+    jobs = JobRunner(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.start()
         collector.relax()
         notes.start()
+        tallies.start()
         try:
             yield
             await queue.close()
             await notes.close()
+            await tallies.close()
         finally:
+            await asyncio.to_thread(jobs.stop)
             await asyncio.to_thread(keeper.stop)
             await asyncio.to_thread(service.close)
 
-    app = LedgerApp(
-        title="order-ledger",
-        version=version("order-ledger"),
-        description=DESCRIPTION,
-        docs_url=None,  # the interactive pages load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect would repeat whatever host the request named
-        lifespan=lifespan,
-    )
+    app = _bare_app(lifespan, tracing.telemetry if tracing else NO_TELEMETRY)
     doorkeeper = Doorkeeper(api_tokens(service.settings), service.tokens)
     door = Door(doorkeeper, service.settings.trusted_proxies)
     app.webhook_endpoint = WebhookEndpoint(
@@ -133,17 +146,41 @@ def create_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
         service.settings.trusted_proxies,
     )
     app.router.routes.append(webhook_route(app.webhook_endpoint))
+    quarantine = Quarantine(service.ledger, service.bodies, senders, service.operators)
+    settling = Settling(service, quarantine, queue)
+    console = Console(service, queue, door, keeper, settling, ProviderDirectory(service), jobs)
+    _add_routes(app, console)
+    app.include_router(metrics_router(service, tallies, door))
+    mount_console(app, console)
+    problems.install(app)
+    return app
+
+
+def _add_routes(app: FastAPI, console: Console) -> None:
+    """Add the routes of the JSON API, which answer from the same parts as the pages."""
+    service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
-    app.include_router(query_router(service.queries, door))
+    app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
-    app.include_router(provider_router(ProviderDirectory(service), door))
+    app.include_router(provider_router(console.directory, door))
     app.include_router(operator_router(service.operators, door))
-    quarantine = Quarantine(service.ledger, service.bodies, senders, service.operators)
     app.include_router(delivery_router(service, door))
-    app.include_router(quarantine_router(service, quarantine, queue, door))
+    app.include_router(quarantine_router(service, console.settling, door))
     app.include_router(effect_router(service.effects, door))
-    app.include_router(health_router(service, keeper, door))
-    app.include_router(metrics_router(service, tally, queue, door))
-    problems.install(app)
+    app.include_router(health_router(service, console.keeper, door))
+
+
+def _bare_app(lifespan: Any, telemetry: TelemetryConfig) -> LedgerApp:
+    app = LedgerApp(
+        title="order-ledger",
+        version=version("order-ledger"),
+        description=DESCRIPTION,
+        docs_url=None,  # the interactive pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever host the request named
+        lifespan=lifespan,
+        telemetry=telemetry,
+    )
+    app.is_traced = telemetry["tracing"]
     return app

@@ -61,20 +61,32 @@ def command_router(service: Service, queue: GroupCommit, door: Door) -> APIRoute
 
         It is an event with the caller's name and the reason, and a line of the operators' log.
         """
-        resolution = Resolution(
-            store=store_of_order(caller, store),
-            order_id=_order_name(order_id),
-            verdict=VERDICTS[decision.decision],
-            by=caller.who,
-            reason=decision.reason,
-        )
-        receipt = await _submit(queue, resolution)
-        what = f"{resolution.store}/{resolution.order_id}"
-        done = Operation.by(caller, f"review {decision.decision}", what, decision.reason)
-        await run_in_threadpool(service.operators.append, done)
-        return CommandAnswer.of(receipt)
+        return await resolve(service, queue, caller, store, order_id, decision)
 
     return router
+
+
+async def resolve(
+    service: Service,
+    queue: GroupCommit,
+    caller: Caller,
+    store: str | None,
+    order_id: str,
+    decision: Decision,
+) -> CommandAnswer:
+    """Close the open review of an order, and log who did; 404, 409 or 503 where that cannot be."""
+    resolution = Resolution(
+        store=store_of_order(caller, store),
+        order_id=_order_name(order_id),
+        verdict=VERDICTS[decision.decision],
+        by=caller.who,
+        reason=decision.reason,
+    )
+    receipt = await _submit(queue, resolution)
+    what = f"{resolution.store}/{resolution.order_id}"
+    done = Operation.by(caller, f"review {decision.decision}", what, decision.reason)
+    await run_in_threadpool(service.operators.append, done)
+    return CommandAnswer.of(receipt)
 
 
 def _order_name(order_id: str) -> str:

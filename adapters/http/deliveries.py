@@ -1,6 +1,7 @@
 """GET /deliveries and /refusals: what came in, and what was not let in."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -25,6 +26,7 @@ from adapters.http.operators import ID_MAX
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage.access import Operation
+from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.log import DeliveryRow
 from domain.log import split_stream, stream_of
 from domain.payment import Outcome
@@ -61,9 +63,7 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
 
         An order that is asked for without a store is the caller's, or `default`'s.
         """
-        of = service.of_store(store_of_list(caller, store))
-        stream = stream_of(of.store or "default", order_id) if order_id else None
-        wanted = replace(of, provider=provider, stream=stream, since=since, until=until)
+        wanted = wanted_of(service, caller, provider, order_id, store, since, until)
         outcomes = outcome or list(Outcome)
         rows = await run_in_threadpool(log.deliveries, outcomes, after, limit + 1, wanted)
         return await run_in_threadpool(delivery_page, rows, limit, service.bodies)
@@ -103,6 +103,21 @@ def _add_refusals(router: APIRouter, service: Service, auditor: Any) -> None:
         of = service.of_store(caller.store)
         kept = await run_in_threadpool(service.refusals.kept)
         return kept_refusals([k for k in kept if of.store is None or k.provider in of.providers])
+
+
+def wanted_of(
+    service: Service,
+    caller: Caller,
+    provider: str | None,
+    order_id: str | None,
+    store: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> DeliveryFilter:
+    """The conditions on the delivery log that a caller asks for, within what he may see."""
+    of = service.of_store(store_of_list(caller, store))
+    stream = stream_of(of.store or "default", order_id) if order_id else None
+    return replace(of, provider=provider, stream=stream, since=since, until=until)
 
 
 async def find(

@@ -40,18 +40,13 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
         `since` is the size of an earlier checkpoint, which the log is then proven to continue. With
         `bodies` the bodies are in it, which is logged; their salts are there without them.
         """
+        of = store_of_order(caller, store)
         if bodies:
             require_also(caller, Role.OPERATOR)
-        of = store_of_order(caller, store)
-        found = await find_order(service.queries, of, order_id)
-        try:
-            bundle = await run_in_threadpool(_bundle, service, of, found, since, bodies)
-        except NoBundle as error:
-            raise HTTPException(409, str(error)) from None
-        if bundle is None:
-            raise HTTPException(404, NO_ORDER)
+        bundle = await bundle_of(service, of, order_id, since, with_bodies=bodies)
         if bodies:
-            reading = Operation.by(caller, READ_BODY, f"bundle of order {of}/{found}")
+            what = f"bundle of order {bundle.store}/{bundle.order_id}"
+            reading = Operation.by(caller, READ_BODY, what)
             await run_in_threadpool(service.operators.append, reading)
         return bundle
 
@@ -80,6 +75,25 @@ def evidence_router(service: Service, door: Door) -> APIRouter:
         return await run_in_threadpool(key_list, service.evidence, service.signer, now)
 
     return router
+
+
+async def bundle_of(
+    service: Service,
+    store: str,
+    order_id: str,
+    since: int | None = None,
+    *,
+    with_bodies: bool = False,
+) -> Bundle:
+    """The bundle of an order, by its id or reference; else 404 or 409."""
+    found = await find_order(service.queries, store, order_id)
+    try:
+        bundle = await run_in_threadpool(_bundle, service, store, found, since, with_bodies)
+    except NoBundle as error:
+        raise HTTPException(409, str(error)) from None
+    if bundle is None:
+        raise HTTPException(404, NO_ORDER)
+    return bundle
 
 
 def _bundle(

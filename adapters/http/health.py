@@ -9,10 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 from adapters.evidence.views import tail_view
 from adapters.http.access import Credentials, Door
 from adapters.keepers import Keeper
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.storage.log import StorageUnavailable
 from adapters.traffic import whole_seconds
 from adapters.watching import drifting
+from projections.known import PROJECTIONS
 
 PARKED_TOO_LONG = timedelta(hours=1)  # a shop registers an order when it is placed
 

@@ -1,11 +1,12 @@
 """GET /metrics: figures for Prometheus, gathered when it asks.
 
-The format is Prometheus' text exposition format 0.0.4. What one process counts carries its number
-as the label `process`: with several workers each scrape shows one of them.
+The format is Prometheus' text exposition format 0.0.4. What processes count (deliveries, refusals,
+times, batches, the queue) is the sum of the service's web processes; of several services on one
+database each tells its own. The rest the database knows, and every service tells the same.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
@@ -18,20 +19,24 @@ from prometheus_client.registry import Collector
 
 from adapters.access.roles import Role
 from adapters.effect_views import target_views
-from adapters.group_commit import GroupCommit
+from adapters.evidence.sealer import unsealed
 from adapters.http.access import Door
-from adapters.service import PROJECTIONS, Service
-from adapters.storage.log import StorageUnavailable
-from adapters.tally import Histogram, Tally
+from adapters.queries import PAGE_SIZE_MAX
+from adapters.service import Service
+from adapters.storage.log import StorageUnavailable, utc_now
+from adapters.tallies import Tallies
+from adapters.tally import ACK_SECONDS, BATCH_DELIVERIES
+from domain.log import Position
+from projections.known import PROJECTIONS
 
 QUARANTINE_COUNTED_MAX = 1000
 
 
-def metrics_router(service: Service, tally: Tally, queue: GroupCommit, door: Door) -> APIRouter:
+def metrics_router(service: Service, tallies: Tallies, door: Door) -> APIRouter:
     """The route, for auditors of every store."""
-    router = APIRouter(tags=["health"], responses={401: {}, 403: {}})
+    router = APIRouter(tags=["health"], responses={401: {}, 403: {}, 422: {}})
     registry = CollectorRegistry()
-    registry.register(_Process(tally, queue))
+    registry.register(_Processes(tallies))
     registry.register(_Ledger(service))
     caller: Any = door.require_every_store(Role.AUDITOR)
 
@@ -44,59 +49,59 @@ def metrics_router(service: Service, tally: Tally, queue: GroupCommit, door: Doo
     return router
 
 
-class _Process(Collector):
-    """What this process counts."""
+class _Processes(Collector):
+    """What the service's web processes count."""
 
-    def __init__(self, tally: Tally, queue: GroupCommit) -> None:
-        self._tally = tally
-        self._queue = queue
+    def __init__(self, tallies: Tallies) -> None:
+        self._tallies = tallies
 
     def describe(self) -> Iterable[Metric]:
         return ()  # a registry would else gather everything to learn the names
 
     def collect(self) -> Iterator[Metric]:
-        process = str(os.getpid())
+        total = self._tallies.total()
         deliveries = CounterMetricFamily(
             "order_ledger_deliveries",
             "Authentic deliveries that were answered 200.",
-            labels=("process", "provider", "outcome"),
+            labels=("provider", "outcome"),
         )
-        for (provider, outcome), count in tuple(self._tally.deliveries.items()):
-            deliveries.add_metric((process, provider, outcome), count)
+        for (provider, outcome), count in total.deliveries.items():
+            deliveries.add_metric((provider, outcome), count)
         refusals = CounterMetricFamily(
             "order_ledger_refusals",
             "Deliveries that were not taken; the provider is empty where none has the name.",
-            labels=("process", "provider", "status"),
+            labels=("provider", "status"),
         )
-        for (provider, status), count in tuple(self._tally.refusals.items()):
-            refusals.add_metric((process, provider, str(status)), count)
-        depth = GaugeMetricFamily(
+        for (provider, status), count in total.refusals.items():
+            refusals.add_metric((provider, str(status)), count)
+        yield from (deliveries, refusals)
+        yield GaugeMetricFamily(
             "order_ledger_queue_deliveries",
             "Deliveries that wait for the writer.",
-            labels=("process",),
+            value=total.waiting,
         )
-        depth.add_metric((process,), self._queue.depth)
-        yield from (deliveries, refusals, depth)
         yield _histogram(
             "order_ledger_ack_seconds",
             "From a delivery's head to its answer 200, which comes after the commit.",
-            process,
-            self._tally.ack_seconds,
+            ACK_SECONDS,
+            total.ack_counts,
+            total.ack_sum,
         )
         yield _histogram(
             "order_ledger_batch_deliveries",
             "Deliveries that share a commit.",
-            process,
-            self._tally.batches,
+            BATCH_DELIVERIES,
+            total.batch_counts,
+            total.batch_sum,
         )
 
 
-def _histogram(name: str, about: str, process: str, histogram: Histogram) -> Metric:
-    family = HistogramMetricFamily(name, about, labels=("process",))
-    bounds = [*map(str, histogram.bounds), "+Inf"]
-    buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
-    family.add_metric((process,), buckets, histogram.sum)
-    return family
+def _histogram(
+    name: str, about: str, bounds: Sequence[float], counts: Sequence[int], total: float
+) -> Metric:
+    names = [*map(str, bounds), "+Inf"]
+    buckets = list(zip(names, accumulate(counts), strict=True))
+    return HistogramMetricFamily(name, about, buckets=buckets, sum_value=total)
 
 
 class _Ledger(Collector):
@@ -114,8 +119,10 @@ class _Ledger(Collector):
             gathered = [
                 *self._read_models(),
                 self._quarantine(),
+                *self._parked_news(),
                 self._silence(),
                 *self._effects(),
+                *self._evidence(),
             ]
         except StorageUnavailable:
             gathered = []
@@ -124,6 +131,9 @@ class _Ledger(Collector):
 
     def _read_models(self) -> Iterator[Metric]:
         lag = _of_projection("lag_events", "Events that a read model has not taken in yet.")
+        behind = _of_projection(
+            "lag_seconds", "For how long the oldest event waits that a read model has not taken in."
+        )
         drift = _of_projection("drifting_orders", "Orders whose live rows the events do not make.")
         parked = _of_projection("parked", "Whether a read model stands still at a poison event.")
         due = _of_projection("rebuild_due", "Whether a rebuild of a read model is due.")
@@ -134,11 +144,18 @@ class _Ledger(Collector):
             name = (projection.name,)
             generation = live[projection.name]
             reached = generation.position
-            lag.add_metric(name, (head.index if head else 0) - (reached.index if reached else 0))
+            events = (head.index if head else 0) - (reached.index if reached else 0)
+            lag.add_metric(name, max(0, events))  # it may have passed the head that we saw
+            behind.add_metric(name, self._waits(reached) if events > 0 else 0)
             drift.add_metric(name, len(self._service.views.watched(projection.name).drift))
             parked.add_metric(name, int(projection.name in standing_still))
             due.add_metric(name, int(bool(generation.rebuild_due(projection))))
-        yield from (lag, drift, parked, due)
+        yield from (lag, behind, drift, parked, due)
+
+    def _waits(self, reached: Position | None) -> float:
+        """For how many seconds the next event after a position is in the log."""
+        following = self._service.ledger.event_log.read(reached, 1)
+        return _age(following[0].recorded_at) if following else 0
 
     def _quarantine(self) -> Metric:
         aside = self._service.ledger.event_log.set_aside(None, QUARANTINE_COUNTED_MAX)
@@ -146,6 +163,19 @@ class _Ledger(Collector):
             "order_ledger_quarantine_deliveries",
             f"Deliveries that are set aside and open, counted to {QUARANTINE_COUNTED_MAX}.",
             value=len(aside),
+        )
+
+    def _parked_news(self) -> Iterator[Metric]:
+        parked = self._service.queries.parked()
+        yield GaugeMetricFamily(
+            "order_ledger_parked_orders",
+            f"Orders whose news waits for a registration, counted to {PAGE_SIZE_MAX}.",
+            value=parked.orders,
+        )
+        yield GaugeMetricFamily(
+            "order_ledger_parked_seconds",
+            "For how long the oldest of that news waits.",
+            value=_age(parked.oldest_since),
         )
 
     def _silence(self) -> Metric:
@@ -173,6 +203,38 @@ class _Ledger(Collector):
             is_held = target.paused or target.breaker_open_until or target.problem
             held.add_metric((target.name,), int(bool(is_held)))
         yield from (effects, held)
+
+    def _evidence(self) -> Iterator[Metric]:
+        if not self._service.sealer.is_on:
+            return
+        tail = unsealed(self._service.evidence)
+        yield GaugeMetricFamily(
+            "order_ledger_unsealed_events",
+            "Events that no checkpoint covers yet.",
+            value=tail.events,
+        )
+        yield GaugeMetricFamily(
+            "order_ledger_unsealed_seconds",
+            "For how long the oldest of those waits for its checkpoint.",
+            value=_age(tail.since),
+        )
+        yield GaugeMetricFamily(
+            "order_ledger_sealing_stopped",
+            "Whether sealing stands still for a reason that a person has to see to.",
+            value=int(self._service.evidence.problem() is not None),
+        )
+        last = self._service.evidence.last_checkpoint()
+        if last is not None:
+            yield GaugeMetricFamily(
+                "order_ledger_checkpoint_timestamp_seconds",
+                "When the last checkpoint was signed, in seconds since 1970.",
+                value=last.made_at.timestamp(),
+            )
+
+
+def _age(since: datetime | None) -> float:
+    """The seconds since then; 0 where there is nothing that waits."""
+    return max(0, (utc_now() - since).total_seconds()) if since else 0
 
 
 def _of_projection(name: str, about: str) -> GaugeMetricFamily:

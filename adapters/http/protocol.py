@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from adapters.http.problems import MEDIA_TYPE, problem_body
@@ -24,6 +25,8 @@ WIRE_BYTES_PER_BODY_BYTE = 8
 # How long a client may go on unheard after it was refused here. Closing at once would reset the
 # connection while it still sends, and the answer with it.
 LINGER_SECONDS = 5.0
+
+CYCLE = "order_ledger.cycle"  # where a scope has what `answer_whole` wants
 
 TOO_LARGE = f"the request line and the headers have at most {HEAD_BYTES_MAX} bytes"
 TOO_LATE = f"the request's head was not whole, or its body not begun, in {HEAD_SECONDS:g} seconds"
@@ -75,6 +78,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._drop_deadline()
         elif self._deadline is None:  # a request that was answered has so long to end, too
             self._set_deadline(HEAD_SECONDS, self._end_late)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; its answer may come in one piece (`answer_whole`)."""
+        super().on_headers_complete()
+        self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -141,3 +149,29 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def answer_whole(scope: Scope, send: Send, content_type: bytes, body: bytes) -> bool:
+    """Answer a request 200 in one piece, and say whether that could be: not where the server is
+    another one, or where somebody in between wants to hear of the answer.
+
+    Two ASGI messages, each looked through for what a framework may have got wrong, cost a tenth of
+    the event loop's time for a delivery.
+    """
+    cycle: RequestResponseCycle | None = scope.get(CYCLE)
+    if cycle is None or send != cycle.send:
+        return False
+    if cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
+        return False
+    fields = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+    end = b"" if cycle.keep_alive else b"connection: close\r\n"
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(
+        b"HTTP/1.1 200 OK\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+        % (fields, content_type, len(body), end, body)
+    )
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True

@@ -12,7 +12,7 @@ from adapters.provider_views import ProviderDirectory, ProviderList
 
 def provider_router(directory: ProviderDirectory, door: Door) -> APIRouter:
     """The route of the providers, for auditors; a token of one store sees that store's."""
-    router = APIRouter(tags=["providers"], responses={s: {} for s in (401, 403, 503)})
+    router = APIRouter(tags=["providers"], responses={s: {} for s in (401, 403, 422, 503)})
 
     @router.get("/providers")
     async def list_providers(

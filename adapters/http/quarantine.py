@@ -38,14 +38,56 @@ class Discarding(BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(plain)]
 
 
-def quarantine_router(
-    service: Service, quarantine: Quarantine, queue: GroupCommit, door: Door
-) -> APIRouter:
+class Settling:
+    """Settles what was set aside, for the API and for the pages. Lives on one event loop.
+
+    Its methods raise the `HTTPException` that says why not: 404, 409, 503.
+    """
+
+    def __init__(self, service: Service, quarantine: Quarantine, queue: GroupCommit) -> None:
+        self._service = service
+        self._quarantine = quarantine
+        self._queue = queue
+        self._one = asyncio.Lock()  # who settles what is settled just now is told so
+
+    async def replay(self, caller: Caller, delivery_id: int) -> Settled:
+        """Take a delivery in again."""
+        make = partial(self._quarantine.replay, delivery_id)
+        return await self._settle(caller, "quarantine replay", delivery_id, make)
+
+    async def discard(self, caller: Caller, delivery_id: int, reason: str) -> Settled:
+        """Decide that a delivery says nothing."""
+        make = partial(self._quarantine.discard, delivery_id, reason)
+        return await self._settle(caller, "quarantine discard", delivery_id, make, reason)
+
+    async def _settle(
+        self,
+        caller: Caller,
+        action: str,
+        delivery_id: int,
+        make: Callable[[], Delivery],
+        reason: str | None = None,
+    ) -> Settled:
+        await find(self._service, caller, delivery_id, with_body=False)
+        try:
+            async with self._one:
+                receipt = await self._queue.submit(await run_in_threadpool(make))
+        except (NoSuchDelivery, CannotSettle) as error:
+            status = 404 if isinstance(error, NoSuchDelivery) else 409
+            raise HTTPException(status, str(error)) from None
+        except Overloaded:
+            detail = "too many deliveries at once; try again"
+            raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS}) from None
+        log = self._quarantine.log
+        await run_in_threadpool(log, caller, action, delivery_id, receipt, reason)
+        return settled(delivery_id, receipt)
+
+
+def quarantine_router(service: Service, settling: Settling, door: Door) -> APIRouter:
     """The routes of the quarantine: auditors look, operators settle; each in his own store."""
     router = APIRouter(tags=["quarantine"], responses={status: {} for status in ERRORS})
     _add_reading(router, service, door.require(Role.AUDITOR))
     operator = door.require(Role.OPERATOR)
-    settling = asyncio.Lock()  # who settles what is settled just now is told so
 
     @router.post("/quarantine/{delivery_id}/replay", responses={404: {}, 409: {}})
     async def replay(caller: Annotated[Caller, operator], delivery_id: DeliveryId) -> Settled:
@@ -55,43 +97,19 @@ def quarantine_router(
         cannot be read this time either, it stays set aside, and the answer says why. What was taken
         in or discarded already is 409.
         """
-        make = partial(quarantine.replay, delivery_id)
-        return await settle(caller, "quarantine replay", delivery_id, make)
+        return await settling.replay(caller, delivery_id)
 
     @router.post("/quarantine/{delivery_id}/discard", responses={404: {}, 409: {}})
     async def discard(
         caller: Annotated[Caller, operator], delivery_id: DeliveryId, told: Discarding
     ) -> Settled:
         """Decide that a delivery that was set aside says nothing. It is kept all the same."""
-        make = partial(quarantine.discard, delivery_id, told.reason)
-        return await settle(caller, "quarantine discard", delivery_id, make, told.reason)
-
-    async def settle(
-        caller: Caller,
-        action: str,
-        delivery_id: int,
-        make: Callable[[], Delivery],
-        reason: str | None = None,
-    ) -> Settled:
-        await find(service, caller, delivery_id, with_body=False)
-        try:
-            async with settling:
-                receipt = await queue.submit(await run_in_threadpool(make))
-        except (NoSuchDelivery, CannotSettle) as error:
-            status = 404 if isinstance(error, NoSuchDelivery) else 409
-            raise HTTPException(status, str(error)) from None
-        except Overloaded:
-            detail = "too many deliveries at once; try again"
-            raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS}) from None
-        await run_in_threadpool(quarantine.log, caller, action, delivery_id, receipt, reason)
-        return settled(delivery_id, receipt)
+        return await settling.discard(caller, delivery_id, told.reason)
 
     return router
 
 
 def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
-    log = service.ledger.event_log
-
     @router.get("/quarantine")
     async def list_quarantine(
         caller: Annotated[Caller, auditor],
@@ -105,12 +123,16 @@ def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
 
         With `settled_too` also what was settled, and the replays that failed.
         """
-        wanted = replace(service.of_store(store_of_list(caller, store)), provider=provider)
-        if settled_too:
-            rows = await run_in_threadpool(log.deliveries, SET_ASIDE, after, limit + 1, wanted)
-        else:
-            rows = await run_in_threadpool(log.set_aside, after, limit + 1, wanted)
-        return await run_in_threadpool(delivery_page, rows, limit, service.bodies)
+        return await run_in_threadpool(
+            quarantine_list,
+            service,
+            caller,
+            provider=provider,
+            store=store,
+            settled_too=settled_too,
+            after=after,
+            limit=limit,
+        )
 
     @router.get("/quarantine/{delivery_id}", responses={404: {}})
     async def show_quarantine(
@@ -118,8 +140,35 @@ def _add_reading(router: APIRouter, service: Service, auditor: Any) -> None:
     ) -> SetAside:
         """A delivery that was set aside, why, and what settled it. Its body is for operators, and
         that it was read is logged."""
-        whole = await find(service, caller, delivery_id, body)
-        if whole.outcome not in SET_ASIDE:
-            raise HTTPException(404, f"delivery {delivery_id} was not set aside: {whole.outcome}")
-        by = await run_in_threadpool(log.settled_by, delivery_id)
-        return set_aside_view(whole, by)
+        return await set_aside(service, caller, delivery_id, with_body=body)
+
+
+def quarantine_list(
+    service: Service,
+    caller: Caller,
+    *,
+    provider: str | None = None,
+    store: str | None = None,
+    settled_too: bool = False,
+    after: int | None = None,
+    limit: int = 100,
+) -> DeliveryPage:
+    """What a caller may see of what is set aside, newest first. Blocks."""
+    log = service.ledger.event_log
+    wanted = replace(service.of_store(store_of_list(caller, store)), provider=provider)
+    if settled_too:
+        rows = log.deliveries(SET_ASIDE, after, limit + 1, wanted)
+    else:
+        rows = log.set_aside(after, limit + 1, wanted)
+    return delivery_page(rows, limit, service.bodies)
+
+
+async def set_aside(
+    service: Service, caller: Caller, delivery_id: int, *, with_body: bool
+) -> SetAside:
+    """A delivery that was set aside, as far as the caller may see it; else 404, or 403."""
+    whole = await find(service, caller, delivery_id, with_body)
+    if whole.outcome not in SET_ASIDE:
+        raise HTTPException(404, f"delivery {delivery_id} was not set aside: {whole.outcome}")
+    by = await run_in_threadpool(service.ledger.event_log.settled_by, delivery_id)
+    return set_aside_view(whole, by)

@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Literal
+from typing import Literal, NotRequired
 
 import msgspec
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
 from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
+from adapters.http.protocol import answer_whole
 from adapters.intake import delivery_of
 from adapters.ledger import Receipt
 from adapters.logs import DeliveryLines, discreetly
@@ -41,14 +42,16 @@ LENGTH_DIGITS_MAX = 18
 REFUSAL_LOG_SECONDS = 1.0  # a stranger may knock as often as he likes without filling the log
 
 
-class WebhookAnswer(BaseModel):
+class WebhookAnswer(TypedDict):
     """What became of a delivery. `position` is that of the last event that it appended, for a
-    duplicate the original's, null where nothing was appended."""
+    duplicate the original's, null where nothing was appended. `review` says why a person has to
+    look at the order, and is there only where one has to."""
 
     outcome: Literal["recorded", "duplicate", "stale", "conflict", "ignored", "quarantined"]
     order_id: str | None
     order_status: str | None
     position: str | None
+    review: NotRequired[str]
 
 
 class _Refused(Exception):
@@ -145,9 +148,11 @@ class WebhookEndpoint:
         self._tally.acknowledged(name, receipt.outcome.value, seconds)
         own = provider.own_answer
         if own is None:
-            await _send(send, 200, b"application/json", _answer(receipt))
+            content_type, answer = b"application/json", _answer(receipt)
         else:
-            await _send(send, 200, own.content_type.encode(), own.body)
+            content_type, answer = own.content_type.encode(), own.body
+        if not answer_whole(scope, send, content_type, answer):
+            await _send(send, 200, content_type, answer)
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:
         try:
@@ -216,7 +221,7 @@ def webhook_route(endpoint: WebhookEndpoint) -> APIRoute:
     """The route as FastAPI documents it and guards its method; the endpoint answers."""
     problems = (400, 401, 404, 408, 413, 429, 503)
     route = APIRoute(
-        f"{PATH}{{provider}}",
+        f"{PATH}{{provider:path}}",  # a secret may follow
         receive_webhook,
         methods=["POST"],
         response_model=WebhookAnswer,
@@ -314,14 +319,15 @@ def _chunk(message: Message) -> bytes:
 
 def _answer(receipt: Receipt) -> bytes:
     order = receipt.order
-    return msgspec.json.encode(
-        {
-            "outcome": receipt.outcome.value,
-            "order_id": split_stream(order.id)[1] if order else None,
-            "order_status": order.status.value if order else None,
-            "position": str(receipt.position) if receipt.position else None,
-        }
-    )
+    answer = {
+        "outcome": receipt.outcome.value,
+        "order_id": split_stream(order.id)[1] if order else None,
+        "order_status": order.status.value if order else None,
+        "position": str(receipt.position) if receipt.position else None,
+    }
+    if order is not None and order.review is not None:
+        answer["review"] = order.review.value
+    return msgspec.json.encode(answer)
 
 
 def _log_delivery(provider: str, receipt: Receipt, size: int, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Payment providers: each says who may speak for it, and translates its words into ours."""
 
+from adapters.kinds import UnknownKind
 from adapters.providers.base import (
     CannotSign,
     Ignored,
@@ -15,7 +16,7 @@ from adapters.providers.base import (
     replayed,
 )
 from adapters.providers.configuration import ProviderSettings
-from adapters.providers.registry import KINDS, UnknownKind, kind_of, make_provider
+from adapters.providers.registry import KINDS, kind_of, make_provider
 from adapters.providers.signed import Declared, Kind
 
 __all__ = [

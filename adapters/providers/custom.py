@@ -180,7 +180,7 @@ class MappedSettings(ProviderSettings):
 class CustomSettings(MappedSettings):
     """A `kind = "custom"` table."""
 
-    verify: VerifySettings
+    verify: VerifySettings = Field(description="how it proves itself: the keys below")
 
     @model_validator(mode="after")
     def _keys(self) -> Self:

@@ -1,8 +1,8 @@
 """The kinds of provider that exist, by the name that the configuration gives them."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 
+from adapters.kinds import kind_named
 from adapters.providers.adyen import ADYEN
 from adapters.providers.base import Provider, Secret
 from adapters.providers.configuration import ProviderSettings
@@ -38,26 +38,12 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-class UnknownKind(ValueError):
-    """No kind has this name. The message names those that there are."""
-
-
 def kind_of(name: str) -> Kind:
     """A kind by its name: one of ours, or one that an installed package offers.
 
     Raises `UnknownKind` where there is none, or what a package offers is none.
     """
-    if name in KINDS:
-        return KINDS[name]
-    offered = entry_points(group=ENTRY_POINTS)
-    for point in offered:
-        if point.name == name:
-            kind = point.load()
-            if isinstance(kind, Kind):
-                return kind
-            raise UnknownKind(f"kind {name!r} of {point.value} is no adapters.providers.Kind")
-    known = ", ".join([*KINDS, *(point.name for point in offered)])
-    raise UnknownKind(f"no kind {name!r}; set kind to one of: {known}")
+    return kind_named(name, KINDS, Kind, ENTRY_POINTS)
 
 
 def make_provider(name: str, settings: ProviderSettings, secrets: Sequence[Secret]) -> Provider:

@@ -75,14 +75,17 @@ class TokenRow:
 
 
 class AccessTables:
-    """A database's tables of tokens and operations, as both stores below use them, and those of
-    what was refused."""
+    """A database's tables of tokens and operations, as both stores below use them, those of what
+    was refused, and the log's own, to be read."""
 
     tokens = "api_tokens"
     operations = "operator_log"
     refusals = "refusals"
     kept_refusals = "kept_refusals"
     refusal_rings = "refusal_rings"
+    events = "stored_events"
+    deliveries = "deliveries"
+    minute = "recorded_at / 60000000"  # since 1970 in which a delivery was recorded
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction, to write with or to read with; errors are the library's."""

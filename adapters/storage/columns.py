@@ -1,6 +1,6 @@
 """How the columns of a read model are kept, by the type that its row class declares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -69,13 +69,19 @@ def _ways(table: AnyTable) -> tuple[Sequence[tuple[int, Convert]], Sequence[tupl
     )
 
 
-def to_database(table: AnyTable, row: Row) -> list[Any]:
-    """A row's values as the database keeps them."""
-    values = list(row)
-    for n, way in _ways(table)[0]:
-        if values[n] is not None:
-            values[n] = way(values[n])
-    return values
+def to_database(table: AnyTable, rows: Iterable[Row]) -> Iterator[Sequence[Any]]:
+    """The values of rows as the database keeps them."""
+    ways = _ways(table)[0]
+    if not ways:
+        yield from rows
+        return
+    for row in rows:
+        values = list(row)
+        for n, way in ways:
+            value = values[n]
+            if value is not None:
+                values[n] = way(value)
+        yield values
 
 
 def from_database(table: Table[RowT], values: Sequence[Any]) -> RowT:
@@ -96,11 +102,20 @@ def create_table(table: AnyTable, name: str, text: str, *, has_key: bool = True)
 
 
 def create_indexes(table: AnyTable, name: str) -> list[str]:
-    """The statements that make a table's indexes, where they are missing."""
+    """The statements that make a table's indexes, where they are missing.
+
+    One over a single column that may be null leaves out the rows where it is: nobody looks for
+    those by it, and they are nearly all.
+    """
     return [
         f"CREATE INDEX IF NOT EXISTS {name}_by_{'_'.join(index)} ON {name} ({names(index)})"
+        + (f" WHERE {names(index)} IS NOT NULL" if _is_seldom(table, index) else "")
         for index in table.indexes
     ]
+
+
+def _is_seldom(table: AnyTable, index: Sequence[str]) -> bool:
+    return len(index) == 1 and NoneType in get_args(get_type_hints(table.row_type)[index[0]])
 
 
 def insert_statement(table: AnyTable, name: str) -> str:

@@ -180,6 +180,11 @@ class EvidenceStore:
         found = self._checkpoints("AND tree_size = ? ORDER BY number DESC LIMIT 1", (size,))
         return found[0] if found else None
 
+    def checkpoint_over(self, index: int) -> KeptCheckpoint | None:
+        """The first checkpoint of a tree that holds the event of this index."""
+        found = self._checkpoints("AND tree_size >= ? ORDER BY tree_size, number LIMIT 1", (index,))
+        return found[0] if found else None
+
     def checkpoints_before(self, number: int | None, limit: int) -> list[KeptCheckpoint]:
         """Checkpoints, newest first, below a number."""
         where, params = ("AND number < ?", (number,)) if number is not None else ("", ())

@@ -31,6 +31,12 @@ TABLES = {
         "projection TEXT NOT NULL, stream TEXT NOT NULL, found_at BIGINT NOT NULL, "
         "told TEXT NOT NULL, PRIMARY KEY (projection, stream)"
     ),
+    # The last run of each job: what takes longer than a request.
+    "jobs": (
+        "name TEXT PRIMARY KEY, who TEXT NOT NULL, origin TEXT NOT NULL, began_at BIGINT NOT NULL, "
+        "phase TEXT NOT NULL, done BIGINT NOT NULL, whole BIGINT NOT NULL, ended_at BIGINT, "
+        "is_done INTEGER NOT NULL, told TEXT"
+    ),
     "watched": "projection TEXT PRIMARY KEY, cursor TEXT NOT NULL, checked BIGINT NOT NULL",
 }
 COLUMNS = (

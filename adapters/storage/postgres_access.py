@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from adapters.storage.access import AccessTables
 from adapters.storage.generations import Cursor
+from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresCursor
 
@@ -19,6 +20,9 @@ class PostgresAccess(AccessTables):
     refusals = "order_ledger.refusals"
     kept_refusals = "order_ledger.kept_refusals"
     refusal_rings = "order_ledger.refusal_rings"
+    events = "order_ledger.stored_events"
+    deliveries = f"(SELECT * FROM order_ledger.deliveries WHERE partition = {PARTITION}) AS d"
+    minute = "floor(extract(epoch FROM recorded_at) / 60)"
 
     def __init__(self, database: Database) -> None:
         self._database = database

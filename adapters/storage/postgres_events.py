@@ -1,11 +1,13 @@
 """The log in PostgreSQL, as projections read it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from adapters.storage.events import WHOLE, EventRow, Slice
+from adapters.storage.events import FIRST_EVENTS_WITHIN, WHOLE, EventRow, Slice, last_upto
 from adapters.storage.log import PARTITION, unavailable
 from adapters.storage.postgres import Database
+from domain.log import stream_of
 
 SELECT = (
     "SELECT idx, originator_id, originator_version, topic, convert_to(state, 'UTF8'), recorded_at "
@@ -18,6 +20,17 @@ OF_STREAMS = (
     "FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL ("
     "SELECT * FROM order_ledger.stored_events WHERE partition = %s AND originator_id = stream "
     "ORDER BY originator_version OFFSET 0) AS e"
+)
+HEAD = "SELECT idx FROM order_ledger.stored_events WHERE partition = %s ORDER BY idx DESC LIMIT 1"
+# From the index on: where an event was deleted, that is for `verify` to tell.
+RECORDED_AT = (
+    "SELECT recorded_at FROM order_ledger.stored_events WHERE partition = %s AND idx >= %s "
+    "ORDER BY idx LIMIT 1"
+)
+FIRST_EVENTS = (
+    "SELECT idx, originator_id FROM order_ledger.stored_events WHERE partition = %s "
+    "AND idx > %s AND idx <= %s AND originator_version = 1 "
+    "AND (%s::text IS NULL OR starts_with(originator_id, %s::text)) ORDER BY idx LIMIT %s"
 )
 # One look into the index for each stream: DISTINCT would read every event.
 STREAMS = (
@@ -51,6 +64,31 @@ class PostgresEvents:
     def of_streams(self, streams: Sequence[str]) -> Sequence[EventRow]:
         """The events of some orders (see `Events`)."""
         return self._rows(OF_STREAMS, (list(streams), PARTITION))
+
+    def upto(self, instant: datetime) -> int:
+        """The last event that was recorded at an instant or before (see `Events`)."""
+        with unavailable(), self._database.reading() as connection:
+            row = connection.execute(HEAD, (PARTITION,)).fetchone()
+            head = row[0] if row else 0
+
+            def recorded_at(index: int) -> datetime:
+                row = connection.execute(RECORDED_AT, (PARTITION, index)).fetchone()
+                assert row is not None, "the head is an event"
+                at: datetime = row[0]
+                return at
+
+            return last_upto(instant, head, recorded_at)
+
+    def first_events(
+        self, after: int, upto: int, store: str | None, limit: int
+    ) -> tuple[Sequence[tuple[int, str]], int]:
+        """The next orders in the order of their first events (see `Events`)."""
+        end = min(upto, after + FIRST_EVENTS_WITHIN)
+        prefix = None if store is None else stream_of(store, "")
+        with unavailable(), self._database.reading() as connection:
+            params = (PARTITION, after, end, prefix, prefix, limit)
+            found = connection.execute(FIRST_EVENTS, params).fetchall()
+        return found, found[-1][0] if len(found) == limit else end
 
     def streams(self, after: str, limit: int) -> Sequence[str]:
         """The next orders that have events (see `Events`)."""

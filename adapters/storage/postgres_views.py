@@ -96,9 +96,13 @@ class PostgresViews(Views):
         """Keep other processes from changing read models at the same time."""
         c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
 
-    def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes."""
+    def unbound(self, c: Cursor, processors: int = 1) -> None:
+        """Let a statement of this transaction take as long as it takes, on so many processors: the
+        others answer webhooks. A query gets one; two large tables are joined in the order of their
+        keys then, and that takes less of them all."""
         c.execute("SET LOCAL statement_timeout = 0")
+        c.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        c.execute(f"SET LOCAL max_parallel_maintenance_workers = {processors - 1:d}")
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: a connection of its own holds a lock,
@@ -119,6 +123,16 @@ class PostgresViews(Views):
         if row is not None and row[0]:
             self._leases.add(projection)
         return projection in self._leases
+
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any connection to this database holds the lock."""
+        c.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
+            "WHERE locktype = 'advisory' AND d.datname = current_database() AND granted "
+            "AND classid = ?::bigint::oid AND objid = hashtext(?)::oid AND objsubid = 2)",
+            (LEADERS, name),
+        )
+        return bool(c.fetchone()[0])
 
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
         """Bytes of tables with their indexes."""
@@ -152,5 +166,5 @@ def _copy(cursor: psycopg.Cursor, table: AnyTable, into: str, rows: Sequence[Row
     statement = f"COPY {into} ({names(table.columns)}) FROM STDIN (FORMAT BINARY)"
     with cursor.copy(statement.encode()) as copy:
         copy.set_types([kind.sql.lower() for kind in kinds(table)])
-        for row in rows:
-            copy.write_row(to_database(table, row))
+        for values in to_database(table, rows):
+            copy.write_row(values)

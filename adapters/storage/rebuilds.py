@@ -91,10 +91,10 @@ class Rebuilds:
                 self._views.put(c, table, followed.name_of(table), changes)
             c.execute("DELETE FROM poisons WHERE projection = ? AND generation = ?", place[:2])
 
-    def join(self, generation: Generation, projection: Projection) -> None:
+    def join(self, generation: Generation, projection: Projection, processors: int) -> None:
         """Put the slices together, which all have come to the same index, and make the indexes."""
         with unavailable(), self._views.transaction(commit=True) as c:
-            self._views.unbound(c)
+            self._views.unbound(c, processors)
             place = (generation.projection, generation.number)
             c.execute(
                 "SELECT min(idx), max(idx) FROM slices WHERE projection = ? AND generation = ?",

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
-from adapters.storage.events import WHOLE, EventRow, Slice
+from adapters.storage.events import FIRST_EVENTS_WITHIN, WHOLE, EventRow, Slice, last_upto
 from adapters.storage.log import unavailable
 from adapters.storage.sqlite import Datastore, from_microseconds
+from domain.log import stream_of
 
 SELECT = (
     "SELECT idx, originator_id, originator_version, topic, state, recorded_at FROM stored_events"
@@ -36,6 +38,35 @@ class SQLiteEvents:
         wanted = "originator_id IN (SELECT value FROM json_each(?))"
         order = "ORDER BY originator_id, originator_version"
         return _rows(self._all(f"{SELECT} WHERE {wanted} {order}", (json.dumps(list(streams)),)))
+
+    def upto(self, instant: datetime) -> int:
+        """The last event that was recorded at an instant or before (see `Events`)."""
+        with unavailable(), self._datastore.transaction(commit=False) as c:
+            c.execute("SELECT max(idx) FROM stored_events")
+            head = c.fetchone()[0] or 0
+
+            def recorded_at(index: int) -> datetime:
+                # From the index on: where an event was deleted, that is for `verify` to tell.
+                c.execute(
+                    "SELECT recorded_at FROM stored_events WHERE idx >= ? ORDER BY idx LIMIT 1",
+                    (index,),
+                )
+                return from_microseconds(c.fetchone()[0])
+
+            return last_upto(instant, head, recorded_at)
+
+    def first_events(
+        self, after: int, upto: int, store: str | None, limit: int
+    ) -> tuple[Sequence[tuple[int, str]], int]:
+        """The next orders in the order of their first events (see `Events`)."""
+        end = min(upto, after + FIRST_EVENTS_WITHIN)
+        found = self._all(
+            "SELECT idx, originator_id FROM stored_events WHERE idx > ?1 AND idx <= ?2 "
+            "AND originator_version = 1 AND (?3 IS NULL OR substr(originator_id, 1, length(?3)) "
+            "= ?3) ORDER BY idx LIMIT ?4",
+            (after, end, None if store is None else stream_of(store, ""), limit),
+        )
+        return [(row[0], row[1]) for row in found], found[-1][0] if len(found) == limit else end
 
     def streams(self, after: str, limit: int) -> Sequence[str]:
         """The next orders that have events (see `Events`)."""

@@ -45,17 +45,16 @@ class SQLiteViews(Views):
         """Write rows with statements that are compiled once."""
         marks = ", ".join("?" * len(table.columns))
         insert = f"{insert_statement(table, name)} VALUES ({marks})"
-        c.executemany(insert, [to_database(table, row) for row in changes.new])
+        c.executemany(insert, to_database(table, changes.new))
         upsert = f"{insert} {upsert_clause(table)}"
-        c.executemany(upsert, [to_database(table, row) for row in changes.over])
+        c.executemany(upsert, to_database(table, changes.over))
 
     def leads(self, projection: str) -> bool:
         """Whether this process alone follows a projection: it holds the lock of a file, which the
         system takes back when the process ends."""
         if projection in self._leases:
             return True
-        path = Path(f"{self._datastore.pool.db_name}-leader-{projection}")
-        file = path.open("ab")
+        file = self._lease(projection).open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -63,6 +62,20 @@ class SQLiteViews(Views):
             return False
         self._leases[projection] = file
         return True
+
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any process holds the lock of the file."""
+        try:
+            with self._lease(name).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def _lease(self, name: str) -> Path:
+        return Path(f"{self._datastore.pool.db_name}-leader-{name}")
 
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
         """Bytes of tables with their indexes; None where this SQLite cannot say."""

@@ -77,6 +77,33 @@ class Reader:
         )
         return [(row[0], row[1]) for row in self._c.fetchall()]
 
+    def first(
+        self, table: AnyTable, columns: Sequence[str], clauses: str, params: Sequence[Any] = ()
+    ) -> tuple[Any, ...] | None:
+        """These columns of the first row that the clauses choose, as the database keeps them."""
+        listed = ", ".join(f't."{column}"' for column in columns)
+        self._c.execute(f"SELECT {listed} FROM {self.relation(table)} AS t {clauses}", params)
+        row = self._c.fetchone()
+        return None if row is None else tuple(row)
+
+    def least(self, table: AnyTable, column: str, clauses: str, params: Sequence[Any] = ()) -> Any:
+        """The least value of a column in the chosen rows; None where there is none."""
+        chosen = f'SELECT t."{column}" FROM {self.relation(table)} AS t {clauses}'
+        self._c.execute(f'SELECT min(c."{column}") FROM ({chosen}) AS c', params)
+        return self._c.fetchone()[0]
+
+    def stores(self, table: AnyTable) -> list[str]:
+        """The stores that a table, whose key begins with the store, has rows of: a look into the
+        index for each."""
+        found: list[str] = []
+        while True:
+            where, params = ('WHERE "store" > ?', found[-1:]) if found else ("", [])
+            self._c.execute(f'SELECT min("store") FROM {self.relation(table)} AS t {where}', params)
+            store = self._c.fetchone()[0]
+            if store is None:
+                return found
+            found.append(store)
+
     def relation(self, table: AnyTable) -> str:
         """What stands in SQL for the table. Columns that the live generation, another release's,
         does not have are NULL; a table that it does not have is empty."""
@@ -121,6 +148,10 @@ class Views(TrackingRecorder):
         """Whether this process is the one that follows a projection, or becomes it now."""
 
     @abstractmethod
+    def is_led(self, c: Cursor, name: str) -> bool:
+        """Whether any process leads what is called so."""
+
+    @abstractmethod
     def size(self, c: Cursor, names: Sequence[str]) -> int | None:
         """Bytes of tables with their indexes; None where the database cannot say."""
 
@@ -131,8 +162,9 @@ class Views(TrackingRecorder):
     def lock(self, c: Cursor) -> None:
         """Keep other processes from changing read models, until the transaction ends."""
 
-    def unbound(self, c: Cursor) -> None:
-        """Let a statement of this transaction take as long as it takes."""
+    def unbound(self, c: Cursor, processors: int = 1) -> None:
+        """Let a statement of this transaction take as long as it takes, and make an index on so
+        many processors."""
 
     def analyze(self, names: Sequence[str]) -> None:
         """Let the planner learn what is in new tables, where it needs to."""

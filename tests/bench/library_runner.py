@@ -51,7 +51,7 @@ class View(PostgresViews):
                 marks = ", ".join("?" * len(row))
                 insert = insert_statement(table, f"library_{table.name}")
                 statement = f"{insert} VALUES ({marks}) {upsert_clause(table)}"
-                c.execute(statement, to_database(table, row))
+                c.execute(statement, next(to_database(table, [row])))
             track(c, tracking.application_name, tracking.notification_id)
 
 

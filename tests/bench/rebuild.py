@@ -1,6 +1,7 @@
 """How fast read models are made anew, beside what the library does and what a plain read costs.
 
-All rates are events a second. A rebuild is the whole command, with its start, its comparison and
+All rates are events a second; beside them stands the processor time of an event, in microseconds,
+the database server's included. A rebuild is the whole command, with its start, its comparison and
 its switch. The library's runner writes one transaction an event; COPY reads the same rows through
 psycopg and throws them away.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import perf_counter
@@ -20,8 +22,8 @@ from typing import Any
 import psycopg
 
 from adapters.event_source import EventSource
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import open_storage
+from projections.known import PROJECTIONS
 from projections.runner import Runner
 from tests import postgres
 from tests.bench.append import BenchLedger
@@ -29,7 +31,7 @@ from tests.bench.contenders import OURS, ROOT, TOKEN, Machinery, environment, se
 from tests.bench.figures import Report, shown, spread, table
 from tests.bench.generator import Load, send
 from tests.bench.library_runner import library_events_per_second
-from tests.bench.usage import Usage, measured
+from tests.bench.usage import Usage, cpu_seconds, measured
 from tests.vaults import ledger_of
 
 WORKERS = (1, 2)
@@ -70,7 +72,7 @@ class _Filled:
     def fill(self, ledger: BenchLedger, events: int) -> None:
         ledger.fill(events)
         storage = open_storage(self.url, PROJECTIONS)
-        Runner(EventSource(storage.events), storage.views, PROJECTIONS).catch_up()
+        Runner(EventSource(storage.evidence.raw_rows), storage.views, PROJECTIONS).catch_up()
         storage.close()
 
     def run(self, *arguments: str) -> tuple[float, Usage]:
@@ -93,10 +95,8 @@ class _Filled:
         )
 
     def rebuild(self, projection: str, workers: int) -> tuple[float, Usage]:
-        """Rebuild and switch; what was live is dropped afterwards, and not counted."""
-        took = self.run("rebuild", projection, "--workers", str(workers))
-        self.run("drop", projection)
-        return took
+        """Rebuild and switch; what was live is to be dropped afterwards."""
+        return self.run("rebuild", projection, "--workers", str(workers))
 
 
 def rebuild(plan: Plan, machine: Machinery) -> Report:
@@ -109,18 +109,28 @@ def _one(name: str, plan: Plan, machine: Machinery) -> Report:
         few = max(2, plan.events // 4)
         plan.say(f"rebuild, {name}: filling a log with {plan.events} events")
         filled.fill(ledger, few)
-        rss = {"a quarter": filled.rebuild("order_status", 1)[1].rss_bytes_max / 1e6}
+        rss = {"a quarter": filled.rebuild("order_status", WORKERS[-1])[1].rss_bytes_max / 1e6}
+        filled.run("drop", "order_status")
         filled.fill(ledger, plan.events)
         rates: dict[str, list[float]] = {}
+        costs: dict[str, list[float]] = {}
+
+        def note(what: str, seconds: float, before: float) -> None:
+            rates.setdefault(what, []).append(plan.events / seconds)
+            costs.setdefault(what, []).append((_spent(machine) - before) / plan.events * 1e6)
+
         for number in range(plan.rounds):
             plan.say(f"rebuild, {name}: round {number + 1} of {plan.rounds}")
             if name == "postgres":
-                rates.setdefault(COPY, []).append(_copied(filled.url, plan.events))
+                before = _spent(machine)
+                note(COPY, _copied(filled.url), before)
             for projection in ("order_status", "audit_history"):
                 for workers in WORKERS:
                     machine.settle()
+                    before = _spent(machine)
                     seconds, usage = filled.rebuild(projection, workers)
-                    rates.setdefault(f"{projection}, {workers}", []).append(plan.events / seconds)
+                    note(f"{projection}, {workers}", seconds, before)
+                    filled.run("drop", projection)
                     rss["all"] = max(rss.get("all", 0.0), usage.rss_bytes_max / 1e6)
         if name == "postgres":
             seconds = min(plan.seconds, 10.0)
@@ -129,6 +139,7 @@ def _one(name: str, plan: Plan, machine: Machinery) -> Report:
         return {
             "events": plan.events,
             "rates": {what: spread(each) for what, each in rates.items()},
+            "cpu_us": {what: spread(each) for what, each in costs.items()},
             "rss_mb": rss,
             "p99_ms": _webhooks(filled, plan),
         }
@@ -147,13 +158,22 @@ def _filled(name: str, machine: Machinery) -> Iterator[tuple[_Filled, BenchLedge
         yield filled, BenchLedger(ledger_of(storage.log))
 
 
-def _copied(url: str, events: int) -> float:
+def _spent(machine: Machinery) -> float:
+    """Seconds of processor time so far: of this process, of those that it started and that ended,
+    and of the database server."""
+    used = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    server = cpu_seconds(machine.postgres_pid) if machine.postgres_pid else 0.0
+    return server + sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _copied(url: str) -> float:
+    """The seconds that COPY takes to read all events."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         started = perf_counter()
         with cursor.copy(COPY_EVENTS) as copy:
             for _ in copy.rows():
                 pass
-        return events / (perf_counter() - started)
+        return perf_counter() - started
 
 
 def _webhooks(filled: _Filled, plan: Plan) -> dict[str, float]:
@@ -190,12 +210,13 @@ def told(report: Report) -> Iterator[str]:
     for name, part in report.items():
         rates: dict[str, Any] = part["rates"]
         yield f"\nrebuild, {name}, {part['events']:,} events"
-        head = ["what, processes", "events/s"]
+        head = ["what, processes", "events/s", "processor us/event"]
+        costs: dict[str, Any] = part["cpu_us"]
         bases = [base for base in (LIBRARY, COPY) if base in rates]
         yield table(
             [*head, *(f"of: {base}" for base in bases)],
             [
-                [what, shown(rate)]
+                [what, shown(rate), shown(costs[what], 1) if what in costs else ""]
                 + [f"{rate['median'] / rates[base]['median']:.2f}" for base in bases]
                 for what, rate in rates.items()
             ],

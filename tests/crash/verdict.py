@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from adapters.service import PROJECTIONS, Service
+from adapters.service import Service
 from adapters.settings import load_settings
 from adapters.vault.keys import Hashing
 from domain.log import Position, Recorded, stream_of
 from domain.order import Consequence, Delivered, News, OrderEvent, PaymentReceived
 from domain.payment import PaymentStatus
+from projections.known import PROJECTIONS
 from projections.model import AnyTable, Place, Projection, Row
 from tests.crash.notebook import PROBLEMS_MAX, Acknowledged
 

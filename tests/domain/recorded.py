@@ -11,6 +11,7 @@ from domain.events import (
     ParkedNewsMoved,
     PaymentFailed,
     PaymentReceived,
+    PersonalDataErased,
     ReviewReason,
     ReviewRequired,
     ReviewResolved,
@@ -97,6 +98,12 @@ def resolved(
 
 def moved(version: int) -> ParkedNewsMoved:
     return ParkedNewsMoved(originator_id=ID, originator_version=version, to="2")
+
+
+def erased(version: int) -> PersonalDataErased:
+    return PersonalDataErased(
+        originator_id=ID, originator_version=version, reason="he asked for it", by="user ann"
+    )
 
 
 def part(version: int, amount: str, **fields: Any) -> PaymentReceived:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from domain.events import (
-    PersonalDataErased,
     Verdict,
 )
 from domain.order import (
@@ -32,6 +31,7 @@ from tests.domain.recorded import (
     ID,
     conflicted,
     delivered,
+    erased,
     facts,
     failed,
     moved,
@@ -454,26 +454,9 @@ def parked() -> list[OrderEvent]:
     return [*events, *move(fold(Order(ID), events), "2")]
 
 
-def erased(version: int) -> PersonalDataErased:
-    return PersonalDataErased(
-        originator_id=ID, originator_version=version, reason="he asked for it", by="user ann"
-    )
-
-
 def test_the_stories_have_every_type_of_event() -> None:
     told = [event for story in STORIES for _, event in steps(story)]
     assert {type(event) for event in [*told, *parked(), erased(2)]} == set(EVENT_TYPES)
-
-
-def test_an_order_is_erased_once_and_nothing_follows_from_what_was_told_before() -> None:
-    paid = fold(Order(ID), PAID)
-    gone = evolve(paid, erased(paid.version + 1))
-    assert (gone.erased, gone.status, gone.review) == (True, paid.status, paid.review)
-    for impossible, order in ((erased(1), Order(ID)), (erased(gone.version + 1), gone)):
-        with pytest.raises(ImpossibleHistory, match="nothing to erase"):
-            evolve(order, impossible)
-    with pytest.raises(ImpossibleHistory, match="does not follow"):
-        evolve(gone, review(gone.version + 1, paid.version - 1))
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -55,6 +55,20 @@ def test_processes_that_race_for_an_order_deliver_it_once(workers: RunningServer
         assert (types.count("PaymentReceived"), types.count("Delivered")) == (8, 1)
 
 
+def test_whichever_process_is_asked_counts_the_deliveries_of_all(workers: RunningServer) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: _post(workers, _body(f"o-{n}")), range(40)))
+    told = 'order_ledger_deliveries_total{outcome="recorded",provider="sevi"} 40.0'
+    headers = {"Authorization": f"Bearer {workers.api_token}"}
+
+    def all_tell() -> bool:
+        """Over connections of their own, so that each of the processes gets some."""
+        asked = [httpx.get(f"{workers.url}/metrics", headers=headers, timeout=30) for _ in range(9)]
+        return all(told in answer.text for answer in asked)
+
+    workers.until(all_tell)
+
+
 def test_every_process_knows_a_new_token_and_forgets_a_revoked_one(workers: RunningServer) -> None:
     make = ("tokens", "create", "--name", "books", "--role", "auditor")
     headers = {"Authorization": f"Bearer {workers.command(*make).strip()}"}

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import open_storage
 from adapters.storage.rebuilds import Rebuilds
+from projections.known import PROJECTIONS
 from projections.model import State
 from tests.contract.logs import DATABASES
 from tests.crash.verdict import fold_anew
@@ -184,7 +184,7 @@ def _check_against_all_events(url: str) -> None:
 
     storage = open_storage(url, PROJECTIONS)
     try:
-        events, poison = EventSource(storage.events).recorded(None, 1_000_000)
+        events, poison = EventSource(storage.evidence.raw_rows).recorded(None, 1_000_000)
         assert poison is None
         for projection in PROJECTIONS:
             assert storage.views.checkpoint(projection.name) == events[-1].position

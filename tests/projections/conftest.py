@@ -8,8 +8,8 @@ import pytest
 
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
-from adapters.service import PROJECTIONS
 from adapters.storage.opening import Storage, open_storage
+from projections.known import PROJECTIONS
 from projections.model import Projection
 from projections.runner import Runner
 from tests.contract.logs import DATABASES
@@ -38,7 +38,9 @@ class Models:
         for projection in projections:
             if adopt:
                 self.storage.views.adopt(projection)
-        Runner(EventSource(self.storage.events), self.storage.views, projections).catch_up()
+        Runner(
+            EventSource(self.storage.evidence.raw_rows), self.storage.views, projections
+        ).catch_up()
 
     def another(self) -> Storage:
         """The same ledger, opened as another process would."""

@@ -29,7 +29,7 @@ def _fingerprint(folder: Path, changes: Changes) -> str:
     [
         {},
         {FOLD: ('"""The fold needs the order as it was."""', '"""It needs it."""')},
-        {FOLD: ("    applied = news", "    # A comment.\n\n    applied = news")},
+        {FOLD: ("        applied = news", "        # A comment.\n\n        applied = news")},
         {"domain/order.py": ("outcome = Outcome.STALE if", "outcome = Outcome.IGNORED if")},
     ],
     ids=["nothing", "a docstring", "a comment", "what decides, and folds nothing"],
@@ -41,9 +41,9 @@ def test_it_stays_with(tmp_path: Path, changes: Changes) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {FOLD: ("status=OrderStatus.AWAITING_PAYMENT", "status=OrderStatus.DELIVERED")},
+        {FOLD: ("_AWAITING = OrderStatus.AWAITING_PAYMENT", "_AWAITING = OrderStatus.DELIVERED")},
         {FOLD: ('(("reference", "store"),)', '(("reference",),)')},
-        {FOLD: ("currency: str | None\n", "currency: str | None\n    more: str | None\n")},
+        {FOLD: ("registered: bool = False\n", "registered: bool = False\n    more: int = 0\n")},
         {"domain/transitions.py": ("S.PENDING: Rule(Then.AWAIT", "S.PENDING: Rule(Then.FAIL")},
         {"domain/log.py": ('stream.partition("/")', 'stream.partition("-")')},
     ],

@@ -5,8 +5,9 @@ from threading import Event, Thread
 
 import pytest
 
+from adapters.folding import Poisoned, fold_part
 from adapters.parity import Difference, Parity, csv_lines
-from adapters.rebuilding import Poisoned, Rebuild, fold_part
+from adapters.rebuilding import Rebuild
 from adapters.storage.opening import Storage
 from adapters.storage.rebuilds import Refused
 from domain.log import Position
@@ -224,6 +225,23 @@ def test_a_rollback_to_a_fold_that_is_still_here_catches_up_first(models: Models
     former, is_current = work.roll_back()
     assert (former.number, is_current) == (1, True)
     assert work.live.position == Position(0, 6)
+
+
+def test_rollbacks_go_back_one_by_one_and_not_to_what_one_of_them_took_back(models: Models) -> None:
+    models.record(2)
+    models.follow(ORDER_STATUS)
+    for _ in range(2):
+        work, new, report = _report(models)
+        work.steps.settle(new, report.model_dump_json())
+        work.switch(new)
+    went = [work.roll_back()[0].number for _ in range(2)]
+    assert (new.number, went) == (3, [2, 1])
+    with pytest.raises(Refused, match="switch returns to generation 2"):
+        work.roll_back()
+    work, new, report = _report(models)
+    work.steps.settle(new, report.model_dump_json())
+    work.switch(new)
+    assert (new.number, work.roll_back()[0].number) == (4, 1), "2 and 3 were taken back"
 
 
 def test_dropped_tables_are_gone_and_the_live_ones_are_not_to_be_dropped(models: Models) -> None:

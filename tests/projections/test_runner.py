@@ -10,11 +10,11 @@ import pytest
 from adapters.event_source import EventSource
 from adapters.ledger import OrderLedger
 from adapters.storage import postgres_schema
+from adapters.storage.evidence_sqlite import SQLiteEvidence
 from adapters.storage.log import StorageUnavailable
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresViews
 from adapters.storage.sqlite import Datastore
-from adapters.storage.sqlite_events import SQLiteEvents
 from adapters.storage.sqlite_log import SQLiteLog
 from adapters.storage.sqlite_views import SQLiteViews
 from adapters.storage.views import Views
@@ -46,7 +46,7 @@ def source(ledger: OrderLedger) -> EventSource:
     recorder = ledger.event_log.recorder
     assert isinstance(recorder, SQLiteLog)
     assert isinstance(recorder.datastore, Datastore)
-    return EventSource(SQLiteEvents(recorder.datastore))
+    return EventSource(SQLiteEvidence(recorder.datastore, recorder.datastore).raw_rows)
 
 
 @pytest.fixture(params=DATABASES)

@@ -73,7 +73,7 @@ def test_an_order_as_it_was_known_then(shop: Shop, order_ledger: CommandLine) ->
     assert (known["status"], known["position"]) == ("AWAITING_PAYMENT", "0-1")
     ran = order_ledger("orders", "show", "42", "--as-of", before)
     assert ran.code == 1
-    assert "nothing was known of order 42 then" in ran.complaint
+    assert "nothing was known of order 42, or had happened to it, then" in ran.complaint
 
 
 def test_the_time_that_is_shown_can_be_asked_for(shop: Shop, order_ledger: CommandLine) -> None:

@@ -137,6 +137,19 @@ def test_the_way_back_is_there_until_it_is_dropped(busy: CommandLine) -> None:
     assert b"no earlier generation of order_status is kept" in ran.stderr
 
 
+def test_a_second_rollback_does_not_go_forward_again(busy: CommandLine) -> None:
+    busy("projections", "rebuild", "order_status")
+    busy("projections", "rollback", "order_status")
+    ran = busy("projections", "rollback", "order_status")
+    assert ran.code == 1
+    assert b"no earlier generation of order_status is kept" in ran.stderr
+    assert b"projections switch returns to generation 2" in ran.stderr
+    ran = busy("projections", "switch", "order_status")
+    assert (ran.code, ran.lines) == (0, ["generation 2 of order_status is live"])
+    ran = busy("projections", "rollback", "order_status")
+    assert (ran.code, ran.lines) == (0, ["generation 1 of order_status is live"])
+
+
 def test_a_read_model_that_is_not_there_is_one_clear_line(busy: CommandLine) -> None:
     ran = busy("projections", "show", "orders")
     assert ran.code == 1

@@ -10,6 +10,7 @@ from tests.servers import RunningServer
 SAMPLE = """{"order": {"id": "42", "referenceNumber": "ORD-1", "paymentStatus": "%s",
 "amount": 902.1, "currency": "KES"}}"""
 
+EARLIER, LATER = "2000-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 LAST_TWO = {"order_id": "42", "limit": "2"}
 
 
@@ -33,6 +34,9 @@ def test_the_command_line_and_http_say_the_same(
         ("orders list --json", "/orders", {}),
         ("orders list --limit 1 --json", "/orders", {"limit": "1"}),
         ("orders list --review open --json", "/orders", {"review": "open"}),
+        (f"orders list --as-of {LATER} --json", "/orders", {"as_of": LATER}),
+        (f"orders list --occurred-before {LATER} --json", "/orders", {"occurred_before": LATER}),
+        (f"diff --from {EARLIER} --to {LATER} --json", "/diff", {"from": EARLIER, "to": LATER}),
         ("payments export", "/payments", {"format": "csv"}),
         ("payments export --format jsonl", "/payments", {"format": "jsonl"}),
         ("payments export --order-id 42", "/payments", {"format": "csv", "order_id": "42"}),

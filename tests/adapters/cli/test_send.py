@@ -32,6 +32,15 @@ def test_a_sample_is_taken_as_if_the_provider_had_sent_it(
     }
 
 
+def test_an_order_that_a_person_has_to_look_at_is_told(
+    server: RunningServer, order_ledger: CommandLine
+) -> None:
+    status = ("--status", "REFUNDED")
+    ran = order_ledger("send", "sevi", "--url", server.url, "--order-id", "42", *status)
+    told = "200 recorded at 0-2: new, and on disk; order 42 is AWAITING_PAYMENT, under review:"
+    assert " ".join(ran.out.split()) == f"{told} refunded"
+
+
 def test_a_file_or_standard_input_is_sent_as_it_is(
     server: RunningServer, order_ledger: CommandLine, tmp_path: Path
 ) -> None:

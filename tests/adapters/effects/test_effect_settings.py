@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapters import kinds
 from adapters.effects import registry
 from adapters.effects.base import EffectKind
 from adapters.effects.command import Command, CommandSettings, make_command
@@ -109,7 +110,7 @@ def offers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def offer(value: str) -> None:
         point = EntryPoint("fax", value, registry.ENTRY_POINTS)
-        monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([point]))
+        monkeypatch.setattr(kinds, "entry_points", lambda group: EntryPoints([point]))
 
     return offer
 

@@ -1,6 +1,7 @@
 """The sealer: what it takes in, what it signs, and what it refuses to go on from."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import Tree, root
 from adapters.evidence.notes import SignedCheckpoint
 from adapters.evidence.sealer import Damaged, Sealer, unsealed
+from adapters.storage.evidence import RawRow
 from tests.adapters.evidence.ledgers import Sealed, opened
 
 
@@ -254,3 +256,20 @@ def test_a_ledger_has_an_id_of_its_own_for_ever(database_url: str, tmp_path: Pat
     assert name.startswith("ledger-")
     with opened(database_url, tmp_path) as again:
         assert again.evidence.ledger_id() == name
+
+
+def test_what_was_read_a_moment_ago_is_not_read_again(sealed: Sealed) -> None:
+    """Between checkpoints whole tiles come from the projections' reader, the rest from the log."""
+    sealed.fill(400)
+    asked: list[int] = []
+
+    def at_hand(after: int, limit: int) -> Sequence[RawRow]:
+        asked.append(after)
+        return sealed.evidence.raw_rows(after, limit)[: 600 - after]
+
+    sealer = Sealer(sealed.evidence, sealed.signer, 60, recent=at_hand)
+    signed = sealer.seal()
+    assert asked == [0]
+    assert signed is not None
+    assert signed.checkpoint.size == 800
+    assert signed.checkpoint.root == root_of_events(sealed, 800)

@@ -41,7 +41,11 @@ class LocalService:
         url = f"sqlite:///{folder / 'ledger.db'}"
         given = {"database_url": url, "api_tokens": [API_TOKEN], "providers": PROVIDERS} | settings
         self.service = Service(load_settings(**given))
-        self.app: FastAPI = create_app(self.service)
+        self.app: FastAPI = self.make_app(self.service)
+
+    def make_app(self, service: Service) -> FastAPI:
+        """The application over the service."""
+        return create_app(service)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.Runner()

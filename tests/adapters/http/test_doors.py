@@ -13,6 +13,7 @@ QUERIES = [
     "/orders/1",
     "/orders/nobody",
     "/orders/1/history",
+    "/diff?from=2026-01-05T00:00:00Z&to=2026-01-06T00:00:00Z",
     "/payments",
     "/payments?format=csv",
     "/payments?format=jsonl",
@@ -42,7 +43,9 @@ def test_every_query_is_listed_here(shared: LocalService) -> None:
     paths = get(shared, "/openapi.json").json()["paths"]
     queries = {path for path, item in paths.items() if "get" in item and "health" not in path}
     patterns = [re.sub(r"{[^}]*}", "[^/]+", path) for path in queries]
-    assert all(any(re.fullmatch(p, path) for path in QUERIES) for p in patterns), queries
+    assert all(
+        any(re.fullmatch(p, path.partition("?")[0]) for path in QUERIES) for p in patterns
+    ), queries
 
 
 @pytest.mark.parametrize("path", QUERIES)
@@ -76,6 +79,41 @@ def test_a_token_in_the_url_opens_nothing(shared: LocalService) -> None:
         problem(get(shared, f"/orders?{name}={API_TOKEN}"), 401)
 
 
+@pytest.mark.parametrize("path", QUERIES)
+def test_a_parameter_that_a_query_does_not_take_is_named(shared: LocalService, path: str) -> None:
+    query = "&" if "?" in path else "?"
+    headers = {"Authorization": f"Bearer {API_TOKEN}"}
+    told = problem(get(shared, f"{path}{query}nobody=1", **headers), 422)
+    assert told.startswith("nobody: no parameter here; ")
+    problem(get(shared, f"{path}{query}nobody=1"), 401)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/orders?statsu=PAID", "statsu: no parameter here; did you mean status?"),
+        ("/payments?since=2026-01-05T07:30:00Z", "since: no parameter here; it takes after, "),
+        ("/payments?FROM=", "FROM: no parameter here; it takes after, "),
+        ("/metrics?a", "a: no parameter here; it takes none"),
+        (f"/orders?{'x' * 300}=", f"{'x' * 100}: no parameter here; it takes after, "),
+    ],
+)
+def test_what_was_meant_is_said_where_it_can_be_guessed(
+    shared: LocalService, path: str, told: str
+) -> None:
+    answer = get(shared, path, Authorization=f"Bearer {API_TOKEN}")
+    assert problem(answer, 422).startswith(told)
+
+
+def test_commands_take_no_parameter_that_they_do_not_know(local: LocalService) -> None:
+    headers = {"Authorization": f"Bearer {API_TOKEN}"}
+    body = {"amount": "1.00", "currency": "KES"}
+    refused = local.run(local.http.put("/orders/1?stor=uganda", json=body, headers=headers))
+    assert problem(refused, 422) == "stor: no parameter here; did you mean store?"
+    assert local.deliveries == []
+    assert local.service.ledger.event_log.head() is None
+
+
 def test_without_a_token_an_order_that_exists_looks_like_one_that_does_not(
     local: LocalService,
 ) -> None:
@@ -87,7 +125,7 @@ def test_without_a_token_an_order_that_exists_looks_like_one_that_does_not(
     assert invalid.status_code == 401, "what is asked is looked at only once the token is right"
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/orders/../etc/passwd/x", "/docs", "/redoc"])
+@pytest.mark.parametrize("path", ["/nothing", "/orders/../etc/passwd/x", "/docs", "/redoc"])
 def test_what_is_not_there_is_a_404(shared: LocalService, path: str) -> None:
     headers = {"Authorization": f"Bearer {API_TOKEN}"}
     problem(get(shared, path, **headers), 404)

@@ -1,9 +1,14 @@
 """GET /metrics: what Prometheus sees of a service, and what it never sees."""
 
 import sqlite3
+from pathlib import Path
+from time import sleep
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.evidence.sealer import Sealer
+from adapters.storage.sqlite_views import SQLiteViews
 from adapters.tally import Histogram
 from projections.order_status import ORDER_STATUS
 from tests.adapters.http.local import API_TOKEN, TOKENS, LocalService
@@ -12,15 +17,14 @@ Samples = dict[str, dict[tuple[str, ...], float]]
 
 
 def samples(local: LocalService) -> Samples:
-    """Every sample by its name, and by its labels in the order of their names, but the process."""
+    """Every sample by its name, and by its labels in the order of their names."""
     response = local.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=")
     found: Samples = {}
     for family in text_string_to_metric_families(response.text):
         for sample in family.samples:
-            labels = [v for k, v in sample.labels.items() if k != "process"]
-            found.setdefault(sample.name, {})[tuple(labels)] = sample.value
+            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
     return found
 
 
@@ -54,6 +58,7 @@ def test_read_models_tell_their_lag_and_their_drift(local: LocalService) -> None
     found = samples(local)
     each = {("order_status",): 0, ("audit_history",): 0, ("money",): 0}
     assert found["order_ledger_projection_lag_events"] == each
+    assert found["order_ledger_projection_lag_seconds"] == each
     assert found["order_ledger_projection_parked"] == each
     assert found["order_ledger_projection_rebuild_due"] == each
     assert found["order_ledger_storage_up"][()] == 1
@@ -66,6 +71,50 @@ def test_read_models_tell_their_lag_and_their_drift(local: LocalService) -> None
     local.service.watch.check(ORDER_STATUS)
     drifting = samples(local)["order_ledger_projection_drifting_orders"]
     assert drifting[("order_status",)] == 1
+
+
+def test_a_read_model_that_is_behind_tells_for_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SQLiteViews, "leads", lambda *_: False)  # another process does, it says
+    with LocalService(tmp_path) as local:
+        local.tell("1", "PAID")
+        before = samples(local)
+        sleep(0.05)
+        later = samples(local)
+    for name in ("order_status", "audit_history", "money"):
+        assert before["order_ledger_projection_lag_events"][name,] == 2
+        waits = [s["order_ledger_projection_lag_seconds"][name,] for s in (before, later)]
+        assert 0 < waits[0] + 0.05 <= waits[1] < 60
+
+
+def test_what_is_not_sealed_is_told_with_its_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sealer, "run", lambda *_: None)
+    with LocalService(tmp_path) as local:
+        local.tell("1", "PAID")
+        found = samples(local)
+        assert found["order_ledger_unsealed_events"][()] == 2
+        assert 0 <= found["order_ledger_unsealed_seconds"][()] < 60
+        assert found["order_ledger_sealing_stopped"][()] == 0
+        local.service.evidence.set_problem("the key is missing")
+        assert samples(local)["order_ledger_sealing_stopped"][()] == 1
+
+
+def test_a_service_that_seals_nothing_tells_nothing_of_it(tmp_path: Path) -> None:
+    with LocalService(tmp_path, seal_seconds=0) as local:
+        local.tell("1", "PAID")
+        assert not [name for name in samples(local) if "seal" in name]
+
+
+def test_news_that_waits_for_its_order_is_counted(tmp_path: Path) -> None:
+    with LocalService(tmp_path, require_registered_orders=True) as local:
+        local.tell("1", "PAID")
+        local.settle()
+        found = samples(local)
+        assert found["order_ledger_parked_orders"][()] == 1
+        assert 0 <= found["order_ledger_parked_seconds"][()] < 60
 
 
 def test_silent_providers_are_named(local: LocalService) -> None:

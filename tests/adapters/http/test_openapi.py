@@ -39,8 +39,9 @@ def test_the_webhook_is_described_with_its_answers(document: Any) -> None:
     assert {"200", "401", "404", "413", "503"} <= set(webhook["responses"])
     (reference,) = references(webhook["responses"]["200"])
     answer = document["components"]["schemas"][reference.rpartition("/")[2]]
-    assert set(answer["properties"]) == {"outcome", "order_id", "order_status", "position"}
-    assert set(answer["required"]) == set(answer["properties"])
+    always = {"outcome", "order_id", "order_status", "position"}
+    assert set(answer["properties"]) == always | {"review"}
+    assert set(answer["required"]) == always
     words = answer["properties"]["outcome"]["enum"]
     assert words == "recorded duplicate stale conflict ignored quarantined".split()
     assert webhook["requestBody"]["required"] is True
@@ -86,5 +87,5 @@ def test_every_operation_and_parameter_has_a_name_of_its_own(document: Any) -> N
     assert len(names) == len(set(names))
     parameters = document["paths"]["/payments"]["get"]["parameters"]
     assert [p["name"] for p in parameters] == (
-        "from to status provider order_id store after limit format".split()
+        "from to status provider order_id store as_of occurred_before after limit format".split()
     )

@@ -1,6 +1,7 @@
 """Lists of orders: what can be asked for, and cursors that lead through all of them."""
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,3 +137,67 @@ def cursor(text: bytes) -> str:
 )
 def test_a_cursor_that_we_did_not_make_is_422(shelf: LocalService, after: str) -> None:
     assert "after" in problem(shelf.get("/orders", after=after), 422)
+
+
+# ------------------------------------------------------------------------ the last changed first
+
+
+@pytest.fixture(scope="module")
+def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    """Four orders of two providers, told one after the other, the first once more."""
+    with LocalService(tmp_path_factory.mktemp("till")) as local:
+        for n, (provider, amount) in enumerate(
+            [("sevi", 902.1), ("second", 5), ("sevi", 902.10), ("sevi", 902.11)]
+        ):
+            order = {"id": f"o-{n}", "paymentStatus": "PENDING", "amount": amount}
+            body = {"order": order | {"totalAmount": amount, "currency": "KES"}}
+            assert local.deliver(json.dumps(body).encode(), provider).status_code == 200
+        local.tell("o-0", "PAID")
+        local.settle()
+        yield local
+
+
+def test_the_last_changed_come_first(till: LocalService) -> None:
+    assert ids(till.json("/orders", sort="newest")) == ["o-0", "o-3", "o-2", "o-1"]
+    assert ids({"items": pages(till, "/orders", sort="newest", limit=1)}) == [
+        "o-0", "o-3", "o-2", "o-1",
+    ]  # fmt: skip
+
+
+def test_a_provider_is_who_first_named_the_order(till: LocalService) -> None:
+    assert ids(till.json("/orders", provider="second")) == ["o-1"]
+    assert ids(till.json("/orders", provider="sevi", sort="newest")) == ["o-0", "o-3", "o-2"]
+
+
+@pytest.mark.parametrize("spelled", ["902.1", "902.10", "902.1000", "0902.10"])
+def test_an_amount_is_found_however_it_is_spelled(till: LocalService, spelled: str) -> None:
+    known = {order["order_id"]: order["amount"] for order in till.json("/orders")["items"]}
+    wanted = [name for name, amount in known.items() if amount == "902.10"]
+    assert len(wanted) == 2
+    assert ids(till.json("/orders", amount=spelled)) == wanted
+    assert ids(till.json("/orders", amount=spelled, currency="KES")) == wanted
+    assert ids(till.json("/orders", amount=spelled, currency="UGX")) == []
+
+
+@pytest.mark.parametrize("amount", ["", "x", "1e400", "-1", "NaN", "9" * 61, "\uff11"])
+def test_what_is_no_amount_is_422(till: LocalService, amount: str) -> None:
+    assert "amount" in problem(till.get("/orders", amount=amount), 422)
+
+
+def test_a_time_bounds_the_last_change(till: LocalService) -> None:
+    times = {o["order_id"]: o["updated_at"] for o in till.json("/orders")["items"]}
+    assert ids(till.json("/orders", from_=times["o-2"], to=times["o-0"])) == ["o-3", "o-2"]
+    assert ids(till.json("/orders", to=times["o-2"])) == ["o-1"]
+
+
+def test_a_cursor_belongs_to_one_order_of_the_list(till: LocalService) -> None:
+    by_id = till.json("/orders", limit=1)["next"]
+    newest = till.json("/orders", limit=1, sort="newest")["next"]
+    assert "after" in problem(till.get("/orders", after=newest), 422)
+    assert "after" in problem(till.get("/orders", after=by_id, sort="newest"), 422)
+
+
+@pytest.mark.parametrize("at", [b"1e3", b"true", b"null", b"99999999999999999999"])
+def test_a_cursor_with_a_time_that_is_none_is_422(till: LocalService, at: bytes) -> None:
+    after = cursor(b"[" + at + b',"default","1"]')
+    assert "after" in problem(till.get("/orders", after=after, sort="newest"), 422)

@@ -14,14 +14,14 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from adapters.http import protocol
-from adapters.http.protocol import HEAD_BYTES_MAX, BoundedProtocol
+from adapters.http.protocol import HEAD_BYTES_MAX, BoundedProtocol, answer_whole
 
 PATIENCE = 20.0  # for what has to come; nothing here is timed
 HEAD = b"POST / HTTP/1.1\r\nHost: ledger\r\n"
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the size of the body; `/early` without having read it."""
+    """Answers with the size of the body; `/early` without having read it, `/whole` in one piece."""
     size, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
@@ -30,7 +30,17 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         size += len(message["body"])
         more = message["more_body"]
     body = str(size).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
+    if scope["path"] == "/whole":
+        assert answer_whole(scope, send, b"text/plain", body)
+        return
+    if scope["path"] == "/heard":
+
+        async def heard(message: Any) -> None:
+            await send(message)
+
+        assert not answer_whole(scope, heard, b"text/plain", body)
+        body = b"not in one piece"
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -282,3 +292,42 @@ def test_a_slow_request_is_waited_for_no_longer_than_its_head_and_the_next_one_i
     assert {client.told()[0] for client in slow} == {408}
     for client in (honest, *slow):
         client.socket.close()
+
+
+# ---------------------------------------------------------------------------------- in one piece
+
+
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        (b"1.1", b""),
+        (b"1.1", b"Connection: close\r\n"),
+        (b"1.0", b""),
+        (b"1.0", b"Connection: keep-alive\r\n"),
+        (b"1.1", b"Expect: 100-continue\r\n"),
+    ],
+)
+def test_an_answer_in_one_piece_is_the_very_same(port: int, version: bytes, fields: bytes) -> None:
+    heard = []
+    for path in (b"/", b"/whole"):
+        client = Client(port)
+        request = b"POST %b HTTP/%b\r\nHost: ledger\r\n%bContent-Length: 2\r\n\r\nab"
+        client.say(request % (path, version, fields) * 2)
+        client.socket.shutdown(socket.SHUT_WR)
+        heard.append(client.rest())
+        client.socket.close()
+    assert heard[0] == heard[1]
+    assert heard[0].count(b" 200 OK\r\n") == (1 if b"connection: close" in heard[0] else 2)
+
+
+def test_who_stands_between_hears_of_the_answer(client: Client) -> None:
+    client.say(b"POST /heard HTTP/1.1\r\nHost: ledger\r\nContent-Length: 2\r\n\r\nab")
+    assert client.answer().endswith(b"\r\n\r\nnot in one piece")
+
+
+def test_pipelined_requests_are_answered_in_their_order(client: Client) -> None:
+    sizes = [3, 1, 4, 1, 5, 9, 2, 6]
+    for path in (b"/whole", b"/"):
+        request = b"POST %b HTTP/1.1\r\nHost: ledger\r\nContent-Length: %d\r\n\r\n%b"
+        client.say(b"".join(request % (path, size, b"x" * size) for size in sizes))
+        assert [client.answer()[-1:] for _ in sizes] == [b"%d" % size for size in sizes]

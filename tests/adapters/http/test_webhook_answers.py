@@ -22,13 +22,18 @@ AUTHENTIC = (b"authorization", TOKENS["sevi"].encode())
 
 
 def answer(
-    outcome: str, status: str | None, position: str | None, order_id: str | None = "1"
+    outcome: str,
+    status: str | None,
+    position: str | None,
+    order_id: str | None = "1",
+    **review: str,
 ) -> Any:
     return {
         "outcome": outcome,
         "order_id": order_id,
         "order_status": status,
         "position": position,
+        **review,
     }
 
 
@@ -74,7 +79,8 @@ def test_a_known_key_that_says_something_else_is_a_conflict(
 
     monkeypatch.setattr(Sevi, "translate", under_one_key)
     local.tell("1", "PENDING")
-    assert local.tell("1", "PAID") == answer("conflict", "AWAITING_PAYMENT", "0-3")
+    reviewed = answer("conflict", "AWAITING_PAYMENT", "0-3", review="delivery_conflict")
+    assert local.tell("1", "PAID") == reviewed
     local.settle()
     assert local.json("/orders/1")["review"] == "delivery_conflict"
 
@@ -110,7 +116,8 @@ def test_what_cannot_be_read_is_quarantined_and_kept(local: LocalService, body: 
 
 
 def test_an_unknown_word_is_recorded_and_calls_for_a_review(local: LocalService) -> None:
-    assert local.tell("1", "paid") == answer("recorded", "AWAITING_PAYMENT", "0-2")
+    reviewed = answer("recorded", "AWAITING_PAYMENT", "0-2", review="unrecognized_status")
+    assert local.tell("1", "paid") == reviewed
     local.settle()
     assert local.json("/orders/1")["review"] == "unrecognized_status"
 

@@ -175,7 +175,7 @@ def test_the_document_has_a_section_for_every_kind() -> None:
 
 
 def test_what_a_package_offers_has_to_be_a_kind(package: None) -> None:
-    assert "is no adapters.providers.Kind" in problem("[providers.nothing]")
+    assert "is no adapters.providers.signed.Kind" in problem("[providers.nothing]")
     assert "ours" in problem("[providers.unheard-of]"), "it is among those that there are"
 
 

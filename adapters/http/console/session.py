@@ -1,0 +1,98 @@
+"""Sessions of the console: a cookie that only this service can read or make.
+
+It holds no token, but its digest, so that a token that is revoked or expires ends its sessions. It
+is encrypted and authenticated (AES-256-GCM) under a key that is kept beside the ledger, so every
+process of a service knows the sessions of the others.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SESSION_SECONDS = 8 * 60 * 60  # a working day; then the token is asked for again
+ENDED_MAX = 10_000
+NONCE_BYTES = 12
+SEALED_TEXT_MAX = 4096  # what a browser keeps of a cookie
+
+Clock = Callable[[], float]
+
+
+class Box:
+    """Seals small values so that nobody else can read, make or change them; each for a purpose."""
+
+    def __init__(self, key: str) -> None:
+        self._cipher = AESGCM(hashlib.sha256(key.encode()).digest())
+
+    def seal(self, purpose: str, value: Any) -> str:
+        """The value, which JSON can hold, as a text that fits a cookie."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, json.dumps(value).encode(), purpose.encode())
+        return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    def opened(self, purpose: str, text: str | None) -> Any:
+        """What was sealed for this purpose; None where this box did not do it."""
+        if not text or len(text) > SEALED_TEXT_MAX:
+            return None
+        try:
+            raw = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+            plain = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            return None
+        return json.loads(plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who looks at the console: the digest of the token that was shown (empty before that), the
+    secret that the forms of this session repeat, and when it began (seconds since 1970)."""
+
+    token_sha256: str
+    form_secret: str
+    began_at: int
+
+    def is_form_of_ours(self, told: str) -> bool:
+        """Whether a form comes from a page of this session, and from no other site."""
+        return hmac.compare_digest(self.form_secret.encode(), told.encode())
+
+
+class Sessions:
+    """Makes sessions and knows them again. Lives on one event loop.
+
+    A session that was signed out of is remembered until it would have ended by itself, by this
+    process alone.
+    """
+
+    def __init__(self, box: Box, clock: Clock) -> None:
+        self._box = box
+        self._clock = clock
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, token_sha256: str = "") -> tuple[Session, str]:
+        """A new session, and the cookie that it is known by."""
+        session = Session(token_sha256, secrets.token_urlsafe(), int(self._clock()))
+        values = [session.token_sha256, session.form_secret, session.began_at]
+        return session, self._box.seal("session", values)
+
+    def known(self, cookie: str | None) -> Session | None:
+        """The session of a cookie; None where there is none, or it has ended."""
+        values = self._box.opened("session", cookie)
+        if values is None:
+            return None
+        session = Session(*values)
+        is_over = self._clock() - session.began_at >= SESSION_SECONDS
+        return None if is_over or session.form_secret in self._ended else session
+
+    def end(self, session: Session) -> None:
+        """Let nobody use a session any more, also who has copied its cookie."""
+        self._ended[session.form_secret] = None
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)

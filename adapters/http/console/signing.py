@@ -1,0 +1,86 @@
+"""Signing in with an API token, and out."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from adapters.http.console.context import (
+    PATH,
+    SESSION_COOKIE,
+    Console,
+    SignInWanted,
+    form_of,
+)
+from adapters.http.console.rendering import HEADERS, Pages, url_of
+from adapters.http.console.session import SESSION_SECONDS
+from adapters.http.headers import is_secure
+from adapters.secrets import token_sha256
+
+WRONG = "This token opens nothing: it is wrong, has expired or was revoked."
+
+
+def signing_router(console: Console, pages: Pages) -> APIRouter:
+    """The routes by which people sign in and out. An address that fails again and again is 429; a
+    right token is never refused for that."""
+    router = APIRouter()
+
+    def keep(request: Request, response: Response, cookie: str) -> None:
+        response.set_cookie(
+            SESSION_COOKIE,
+            cookie,
+            max_age=SESSION_SECONDS,
+            path=PATH,
+            secure=is_secure(request, console.door.trusted_proxies),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def form(request: Request, then: str, problem: str = "", status: int = 200) -> Response:
+        session, cookie = console.sessions.begin()
+        told = {"form_secret": session.form_secret, "then": then, "problem": problem}
+        response = pages.draw(request, "sign_in.html", status, **told)
+        keep(request, response, cookie)
+        return response
+
+    @router.get("/sign-in")
+    async def ask(request: Request, then: str = "") -> Response:
+        try:
+            await console.visit(request)
+        except SignInWanted:
+            return form(request, then)
+        return RedirectResponse(_own(then), 303, HEADERS)
+
+    @router.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        fields = await form_of(request, console.session(request))
+        token = fields.get("token", "").strip().encode()
+        caller = await console.door.keeper.admit(token, console.door.origin(request))
+        then = fields.get("then", "")
+        if caller is None:
+            wait = console.limiter.failed(console.door.address(request))
+            if wait is None:
+                return form(request, then, WRONG, 401)
+            response = form(request, then, f"Too many wrong tokens: wait {wait} s.", 429)
+            response.headers["Retry-After"] = str(wait)
+            return response
+        _, cookie = console.sessions.begin(token_sha256(token))  # another than before, so that
+        response = RedirectResponse(_own(then), 303, HEADERS)  # nobody can have known it
+        keep(request, response, cookie)
+        return response
+
+    @router.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        session = console.session(request)
+        await form_of(request, session)
+        if session is not None:
+            console.sessions.end(session)
+        response = RedirectResponse(url_of("/sign-in"), 303, HEADERS)
+        response.delete_cookie(SESSION_COOKIE, path=PATH)
+        return response
+
+    return router
+
+
+def _own(then: str) -> str:
+    """Where to go after the sign-in: a page of the console, and nowhere else."""
+    is_own = then.startswith(f"{PATH}/") and "\\" not in then and then.isprintable()
+    return then if is_own else url_of("/")
