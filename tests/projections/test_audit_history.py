@@ -14,7 +14,10 @@ from projections.audit_history import AUDIT_HISTORY, HistoryRow
 from tests.notices import NOON
 
 S = PaymentStatus
-ELSEWHERE = {"originator_id", "originator_version", "status", "payment", "original_version"}
+ELSEWHERE = {
+    *("originator_id", "originator_version", "status", "payment", "original_version"),
+    *("body_hash", "hidden_references", "customer", "private"),  # hashes, and what is sealed
+}
 TOLD: dict[str, Any] = {
     "originator_id": "shop/7",
     "originator_version": 3,
@@ -23,7 +26,7 @@ TOLD: dict[str, Any] = {
     "status": S.PAID,
     "raw_status": "paid!",
     "received_at": NOON,
-    "body_sha256": "a-digest",
+    "body_digest": "a-digest",
     "references": ("R1", "R2"),
     "amount": Decimal("902.10"),
     "currency": "KES",
