@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX = 2000
 PAGE = 500
+HELD_OUT_EVERY = 5
 
 app = group("How the bodies of deliveries are kept.", ending("bodies train --provider sevi"))
 
@@ -39,7 +40,8 @@ def train(
         from adapters.vault.dictionaries import Dictionaries, Dictionary, Untrainable, common
 
         bodies = _newest(service, provider, samples)
-        learnt, held_out = bodies[::2], bodies[1::2]
+        held_out = bodies[::HELD_OUT_EVERY]
+        learnt = [body for n, body in enumerate(bodies) if n % HELD_OUT_EVERY]
         try:
             content = common(learnt)
         except Untrainable as error:
