@@ -36,7 +36,7 @@ checkpoint = group(
     ending("checkpoint list", "checkpoint show", "checkpoint publish /mnt/elsewhere"),
 )
 keys = group(
-    "The keys that sign checkpoints, and the master key that wraps the orders' keys.",
+    "The keys that sign checkpoints, and the master key.",
     ending("keys list", "keys export", "keys rotate", "keys rotate-master"),
 )
 
@@ -224,7 +224,7 @@ def list_keys(as_json: AsJson = False) -> None:
 
 @keys.command("export", epilog=ending("keys export > order-ledger.keys"))
 def export() -> None:
-    """Print the public keys for an auditor, one a line, oldest first."""
+    """Print the public keys for an auditor, oldest first."""
     with opened() as service:
         for key in service.signer.public_keys():
             typer.echo(str(key))
