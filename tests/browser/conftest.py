@@ -5,12 +5,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import chromium, shop
 from tests.browser.shop import Shop
 
 WAIT_MS = 15_000
+expect.set_options(timeout=WAIT_MS)
 Visitor = Callable[..., Page]
 
 
