@@ -11,6 +11,7 @@ from tests.browser import chromium, shop
 from tests.browser.shop import Shop
 
 WAIT_MS = 30_000  # a busy machine is no reason to fail
+expect.set_options(timeout=WAIT_MS)
 Visitor = Callable[..., Page]
 
 
