@@ -18,6 +18,7 @@ def test_an_order_is_found_by_its_reference_and_its_timeline_is_read(
     page.get_by_role("link", name="Orders", exact=True).click()
     page.wait_for_url("**/console/orders")  # and its script, which knows the key
     if has_script:
+        page.wait_for_load_state()
         page.keyboard.press("/")
         page.keyboard.type(shop.HERO_REFERENCE)
         page.keyboard.press("Enter")
