@@ -35,7 +35,10 @@ checkpoint = group(
     "Signed checkpoints: what seals the log.",
     ending("checkpoint list", "checkpoint show", "checkpoint publish /mnt/elsewhere"),
 )
-keys = group("The keys that sign checkpoints.", ending("keys list", "keys export", "keys rotate"))
+keys = group(
+    "The keys that sign checkpoints, and the master key that wraps the orders' keys.",
+    ending("keys list", "keys export", "keys rotate", "keys rotate-master"),
+)
 
 Kept = Annotated[
     Path | None,
@@ -254,6 +257,33 @@ def rotate(
         )
         service.operators.append(done)
     typer.echo(str(key))
+
+
+@keys.command("rotate-master", epilog=ending("keys rotate-master"))
+def rotate_master() -> None:
+    """Make a new master key, and wrap every order's key with it.
+
+    Events and bodies are not touched, and a server may go on meanwhile. Run it again where it was
+    interrupted. Where master_keys are configured by value, put the new one in front of the others
+    there, and restart the servers, before.
+    """
+    with opened() as service:
+        from adapters.access.roles import user_of_this_process
+        from adapters.cli.progress import progress
+        from adapters.storage.access import Operation
+        from adapters.vault.rotating import Rotation
+
+        rotation = Rotation(service.vault)
+        new = rotation.begin()
+        whole = service.evidence.head().idx
+        with progress("wrapping keys") as tell:
+            count = rotation.run(lambda done: tell(min(done, whole), whole))
+        name = service.storage.vault.masters()[-1].key_id
+        done = Operation.by(user_of_this_process(), "keys rotate-master", f"{new.number} {name}")
+        service.operators.append(done)
+        where = service.vault.masters.source.where
+    typer.echo(f"{count} keys are wrapped by the master key {name}, which is in {where}")
+    typer.echo("Keep a copy of it apart from the data's backups; those before it open nothing new.")
 
 
 def _read(path: Path) -> "SignedCheckpoint":

@@ -1,9 +1,9 @@
 """The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -40,6 +40,7 @@ T = TypeVar("T")
 CHANNEL = "order_ledger"
 MASTER_CHANGED = "55000"  # object_not_in_prerequisite_state
 LISTEN_SECONDS = 1.0
+PAUSE_SECONDS = 0.02  # a busy ledger tells of hundreds of commits a second, and one word is enough
 
 # Typed and binary: the server neither guesses the arrays' types nor parses bodies as text.
 APPEND = (
@@ -49,6 +50,10 @@ APPEND = (
     "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], "
     "%b::int, %b::int[], %b::bigint[], %b::bytea[], %b::bytea[])"
 )
+DESTROY_KEYS = "SELECT order_ledger.destroy_keys(%s::int, %s::bigint[])"
+DESTROY_BODY_KEYS = "SELECT order_ledger.destroy_body_keys(%s::int, %s::bigint[])"
+# The append before it holds the lock of the log, so what is there now stays until the commit.
+REQUIRE_KEYS = "SELECT order_ledger.require_keys(%s::int, %s::bigint[])"
 KEEP_NAMES = (
     "SELECT order_ledger.keep_names(%s::text, %s::text, %s::text[], %s::boolean, %s::boolean)"
 )
@@ -110,15 +115,15 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _append_once(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
-        names = [names for entry in entries for names in entry.names]
+        more = [statement for entry in entries for statement in _more(entry)]
         with self._database.writing() as connection:
-            if not names:
+            if not more:
                 row = connection.execute(APPEND, arguments).fetchone()
             else:
                 with connection.transaction():
                     row = connection.execute(APPEND, arguments).fetchone()
-                    for each in names:
-                        connection.execute(KEEP_NAMES, (each[0], each[1], list(each[2]), *each[3:]))
+                    for sql, params in more:
+                        connection.execute(sql, params)
             assert row is not None
             return int(row[0])
 
@@ -229,6 +234,14 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         )
         return [NamedOrder(*row) for row in rows]
 
+    def names_of(self, store: str, order_id: str) -> Sequence[str]:
+        """The names of an order (see `EventLog.names_of`)."""
+        rows = self._all(
+            "SELECT name FROM order_ledger.order_names WHERE store = %s AND order_id = %s",
+            (store, order_id),
+        )
+        return [name for (name,) in rows]
+
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
         rows = self._all(
@@ -258,8 +271,9 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
                 with self._database.listening(CHANNEL) as connection:
                     tell()  # for what came before it listened
                     while not stop.is_set():
-                        for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                        if any(connection.notifies(timeout=LISTEN_SECONDS, stop_after=1)):
                             tell()
+                            stop.wait(PAUSE_SECONDS)
             except PersistenceError:
                 stop.wait(LISTEN_SECONDS)
 
@@ -400,6 +414,18 @@ def _seldom(values: Sequence[T | None]) -> Sequence[T | None]:
 
 def _other(origin: Origin) -> str | None:
     return None if origin is Origin.WEBHOOK else origin.value
+
+
+def _more(entry: LogEntry) -> Iterator[tuple[LiteralString, tuple[Any, ...]]]:
+    """What an entry wants done besides, in the transaction that appends it."""
+    for store, order_id, names, waits, anew in entry.names:
+        yield KEEP_NAMES, (store, order_id, list(names), waits, anew)
+    if entry.destroys:
+        yield DESTROY_KEYS, (PARTITION, list(entry.destroys))
+    if entry.destroys_body_key_of is not None:
+        yield DESTROY_BODY_KEYS, (PARTITION, [entry.destroys_body_key_of])
+    if entry.relies_on:
+        yield REQUIRE_KEYS, (PARTITION, list(entry.relies_on))
 
 
 def _text(originator_id: UUID | str) -> str:

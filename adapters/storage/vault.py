@@ -140,6 +140,83 @@ class VaultTables:
             row = c.fetchone()
             return bytes(row[0]) if row else None
 
+    def destroy_body_keys(self, c: Cursor, delivery_ids: Sequence[int]) -> None:
+        """Destroy the keys of bodies that have one of their own; then nobody reads these again."""
+        raise NotImplementedError
+
+    def with_own_key(self, delivery_ids: Sequence[int]) -> list[int]:
+        """Those of some deliveries whose body has a key of its own."""
+        if not delivery_ids:
+            return []
+        marks = ", ".join("?" * len(delivery_ids))
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT id FROM {self.schema}body_keys WHERE {self.here()} AND id IN ({marks}) "
+                "ORDER BY id",
+                list(delivery_ids),
+            )
+            return [row[0] for row in c.fetchall()]
+
+    def scrub(self) -> str | None:
+        """Let the database give up the bytes of what was destroyed. Returns what it could not do
+        and who can, or None."""
+        raise NotImplementedError
+
+    def keys_after(self, table: str, after: int, limit: int) -> list[WrappedKey]:
+        """The next wrapped keys of `order_keys` or `body_keys`, above an id, in order."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT id, wrapped FROM {self.schema}{table} WHERE {self.here()} AND id > ? "
+                f"ORDER BY id LIMIT {limit:d}",
+                (after,),
+            )
+            return [WrappedKey(number, bytes(wrapped)) for number, wrapped in c.fetchall()]
+
+    def rewrap(self, table: str, keys: Sequence[tuple[WrappedKey, bytes]]) -> None:
+        """Put keys, wrapped anew, in place of what they were; one that was destroyed meanwhile
+        stays so."""
+        with unavailable(), self.transaction(commit=True) as c:
+            for before, wrapped in keys:
+                c.execute(
+                    f"UPDATE {self.schema}{table} SET wrapped = ? "
+                    f"WHERE {self.here()} AND id = ? AND wrapped = ?",
+                    (wrapped, before.id, before.wrapped),
+                )
+
+    def rewrap_ledger_key(self, name: str, before: bytes, wrapped: bytes) -> None:
+        """The same for a key of the whole ledger."""
+        with unavailable(), self.transaction(commit=True) as c:
+            c.execute(
+                f"UPDATE {self.schema}ledger_keys SET wrapped = ? WHERE name = ? AND wrapped = ?",
+                (wrapped, name, before),
+            )
+
+    def streams_of(self, first: Sequence[int]) -> Mapping[int, str]:
+        """The orders whose first event has one of these indexes."""
+        if not first:
+            return {}
+        marks = ", ".join("?" * len(first))
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT idx, originator_id FROM {self.schema}stored_events "
+                f"WHERE {self.here()} AND idx IN ({marks})",
+                list(first),
+            )
+            return dict(c.fetchall())
+
+    def hashes_of(self, deliveries: Sequence[int]) -> Mapping[int, str]:
+        """The keyed hash of the bodies of some deliveries, by their id."""
+        if not deliveries:
+            return {}
+        marks = ", ".join("?" * len(deliveries))
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT id, body_hash FROM {self.schema}deliveries "
+                f"WHERE {self.here()} AND id IN ({marks})",
+                list(deliveries),
+            )
+            return dict(c.fetchall())
+
     # -------------------------------------------------------------------------------- dictionaries
 
     def dictionaries(self, after: int = 0) -> list[Dictionary]:

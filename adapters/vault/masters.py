@@ -97,6 +97,22 @@ class Masters:
             raise VaultTrouble(f"a key is wrapped by a master key {number} that nobody knows")
         return self._held[number]
 
+    def with_new(self) -> bytes:
+        """The master key that is to wrap next: one that is configured by value and not known yet,
+        or else one that is made, in front of the others in the file. Raises `VaultTrouble`."""
+        keys = self.source.keys()
+        known = [row.key_id for row in self._tables.masters()]
+        if keys and key_id(keys[0]) not in known:  # also where making it known was interrupted
+            return keys[0]
+        if self.source.configured:
+            raise VaultTrouble(
+                "put the new master key in front of the others in master_keys, restart every "
+                "service with both, and run this again"
+            )
+        new = os.urandom(KEY_BYTES)
+        self.source.write([new, *keys])
+        return new
+
 
 def find(row: MasterRow, keys: Sequence[bytes], ledger_id: str) -> Master | None:
     """The master key of a row, if it is among some keys."""

@@ -105,6 +105,11 @@ def orders_of(sealed: bytes) -> Sequence[str] | None:
     return None if kind == NO_ORDER else orders
 
 
+def dictionary_of(sealed: bytes) -> int:
+    """The number of the dictionary that a body was compressed with. Raises `Unopened`."""
+    return _read(sealed)[1]
+
+
 def open_body(sealed: bytes, place: Place, key: OrderKey, dictionaries: Dictionaries) -> Kept:
     """A body that was stored. Raises `Unopened` where it is not the one that was sealed here."""
     _, number, _, at = _read(sealed)

@@ -15,6 +15,7 @@ from adapters.vault.sealing import (
     Kept,
     Place,
     ToSeal,
+    dictionary_of,
     open_alone,
     open_body,
     seal_alone,
@@ -50,7 +51,7 @@ class Vault:
             if wrapped is None:
                 raise VaultTrouble("the ledger's hash key is missing: its tables were damaged")
             master = masters.of(master_of(wrapped))
-            raw = master.unwrap(wrapped, _ledger_key(HASH_KEY))
+            raw = master.unwrap(wrapped, about_ledger(HASH_KEY))
             self._hashing = Hashing(raw)
             self._unproven = OrderKey(hmac.digest(raw, b"order-ledger unproven", "sha256"))
             self._masters = masters
@@ -70,7 +71,7 @@ class Vault:
             number, raw = 1, keys[0]
             self.tables.add_master(c, number, *proof_of(number, raw, masters.ledger_id))
             first = Master(number, raw, masters.ledger_id)
-            key = first.wrap(os.urandom(KEY_BYTES), _ledger_key(HASH_KEY))
+            key = first.wrap(os.urandom(KEY_BYTES), about_ledger(HASH_KEY))
             self.tables.add_ledger_key(c, HASH_KEY, key)
 
     @property
@@ -126,6 +127,8 @@ class Vault:
 
     def open_body(self, sealed: bytes, place: Place, key: OrderKey) -> Kept:
         """A body that was stored. Raises `Unopened`."""
+        if not self._dictionaries.knows(dictionary_of(sealed)):
+            self.learn()  # another process trained it
         return open_body(sealed, place, key, self._dictionaries)
 
     def seal_unproven(self, body: bytes, about: str) -> bytes:
@@ -152,5 +155,6 @@ def about_body(body_hash: str) -> bytes:
     return b"body " + body_hash.encode()
 
 
-def _ledger_key(name: str) -> bytes:
+def about_ledger(name: str) -> bytes:
+    """What a key of the whole ledger is bound to, when it is wrapped."""
     return b"ledger " + name.encode()
