@@ -11,7 +11,6 @@ from tests.browser import chromium, shop
 from tests.browser.shop import Shop
 
 WAIT_MS = 30_000  # a busy machine is no reason to fail
-expect.set_options(timeout=WAIT_MS)
 Visitor = Callable[..., Page]
 
 
