@@ -67,10 +67,11 @@ class Plan:
         return [stream for stream, is_erased in self.orders.items() if not is_erased]
 
     def erasures(self, by: str, reason: str) -> list[Erasure]:
-        """The commands for the ledger's writer, one for each order."""
+        """The commands for the ledger's writer, one for each order; also for one that is erased,
+        whose key a backup may have brought back."""
         return [
             Erasure(store=store, order_id=order_id, by=by, reason=reason)
-            for store, order_id in map(split_stream, self.streams)
+            for store, order_id in map(split_stream, self.orders)
         ]
 
 

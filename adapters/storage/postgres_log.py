@@ -40,6 +40,7 @@ T = TypeVar("T")
 CHANNEL = "order_ledger"
 MASTER_CHANGED = "55000"  # object_not_in_prerequisite_state
 LISTEN_SECONDS = 1.0
+PAUSE_SECONDS = 0.02  # a busy ledger tells of hundreds of commits a second, and one word is enough
 
 # Typed and binary: the server neither guesses the arrays' types nor parses bodies as text.
 APPEND = (
@@ -270,8 +271,9 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
                 with self._database.listening(CHANNEL) as connection:
                     tell()  # for what came before it listened
                     while not stop.is_set():
-                        for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                        if any(connection.notifies(timeout=LISTEN_SECONDS, stop_after=1)):
                             tell()
+                            stop.wait(PAUSE_SECONDS)
             except PersistenceError:
                 stop.wait(LISTEN_SECONDS)
 

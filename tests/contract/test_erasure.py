@@ -4,7 +4,9 @@ and proof stays."""
 import base64
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -378,6 +380,26 @@ def test_a_key_goes_with_its_erasure_alone(service: Service) -> None:
         ):
             c.execute(statement)
     assert len(readable(service)) == 1
+
+
+def test_a_key_that_a_backup_brings_back_is_destroyed_again(service: Service) -> None:
+    tell(service, body("100017"))
+    (key,) = service.ledger.event_log.keys([1]).values()
+    erase(service)
+    path = service.settings.database_path
+    if path is not None:
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("INSERT INTO order_keys VALUES (1, ?)", (key,))
+    else:
+        with psycopg.connect(service.settings.database_url) as connection:
+            connection.execute("INSERT INTO order_ledger.order_keys VALUES (0, 1, %s)", (key,))
+    other = another(service)
+    (receipt,) = tell(other, body("100017", "FAILED"))
+    assert receipt.outcome is Outcome.STALE
+    assert sorted(readable(other)) == [1], "what comes now is not sealed under it"
+    erase(other)
+    assert readable(other) == {}
+    other.close()
 
 
 # ------------------------------------------------------------------------------------ what is left
