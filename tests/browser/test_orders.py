@@ -16,6 +16,7 @@ def test_an_order_is_found_by_its_reference_and_its_timeline_is_read(
 ) -> None:
     page = visitor(shop.AUDITOR, java_script_enabled=has_script)
     page.get_by_role("link", name="Orders", exact=True).click()
+    page.wait_for_url("**/console/orders")  # and its script, which knows the key
     if has_script:
         page.wait_for_load_state()
         page.keyboard.press("/")
