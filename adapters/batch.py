@@ -13,6 +13,7 @@ from adapters.storage.log import LogEntry, OrderNames, utc_now
 from adapters.vault.keys import OrderKey
 from adapters.vault.sealing import Place
 from adapters.vault.vault import Vault
+from domain.erasure import Erasure, erase
 from domain.events import Disposition, OrderEvent, PaymentReceived
 from domain.log import Position, stream_of
 from domain.order import Order, Unregistered, decide
@@ -62,7 +63,7 @@ class Receipt:
     is_first: bool = False  # it registered the order, which was not registered before
 
 
-Command = Delivery | Placement | Resolution
+Command = Delivery | Placement | Resolution | Erasure
 Taken = HeldOrder | str  # an order, or what is wrong with its history
 
 
@@ -97,11 +98,13 @@ class Batch:
         try:
             if isinstance(held, str):
                 raise Refused(held)
-            entry = (
-                self._place(command, held)
-                if isinstance(command, Placement)
-                else _command(held, self._advance(resolve(held.order, command)))
-            )
+            match command:
+                case Placement():
+                    entry = self._place(command, held)
+                case Resolution():
+                    entry = _command(held, self._advance(resolve(held.order, command)))
+                case Erasure():
+                    entry = self._erase(command, held)
             self._append(entry, held.order)
         except Refused as refused:
             self._append(_command(None, ()), refused)
@@ -217,6 +220,7 @@ class Batch:
         events: list[StoredEvent] = []
         outcomes: list[Outcome] = []
         is_kept = True
+        untouched: list[int] = []
         opens = self.protection.keys_of([held for _, held, _ in told])
         salting = opens if delivery.opens is None else delivery.opens
         for notice, held, unregistered in told:
@@ -224,6 +228,8 @@ class Batch:
             decision = decide(held.order, notice, unregistered)
             outcomes.append(decision.outcome)
             is_duplicate = decision.outcome is Outcome.DUPLICATE
+            if is_duplicate:
+                untouched += held.indexes[:1]
             is_kept = is_kept and is_duplicate and _holds(held.order, notice)
             told_so = self.protection.protected(decision.events, notice, held)
             events += self._advance(told_so, len(events))
@@ -239,9 +245,25 @@ class Batch:
             position=held.position(original) if original else None,
             duplicate_of=held.pending.get(original) if original else None,
         )
-        if opens is not None and not is_kept and delivery.replay_of is None:
+        if opens is None:
+            entry.destroys_body_key_of = delivery.replay_of
+        elif not is_kept and delivery.replay_of is None:
             place = Place.of(events[-1]) if events else held.place(original)
             self.protection.keep(entry, delivery.body, delivery.context, opens, place)
+            # Where an event is appended, another process's erasure makes a conflict of versions.
+            entry.relies_on = untouched
+        return entry
+
+    # ---------------------------------------------------------------------------------- erasures
+
+    def _erase(self, erasure: Erasure, held: HeldOrder) -> LogEntry:
+        """Destroy the key of an order with the event that says so."""
+        events = erase(held.order, erasure)
+        if events and not held.indexes:  # its key is being stored by an entry before
+            raise Refused("the first news of this order came this very moment: try again")
+        entry = _command(held, self._advance(events))
+        entry.destroys = held.indexes[:1]
+        held.key = None
         return entry
 
     # -------------------------------------------------------------------------------- placements

@@ -1,7 +1,8 @@
 """News that webhooks lost: bodies of a provider's export, taken in like deliveries.
 
 They go through the same translation and decision as webhooks, so what is known already is a
-duplicate, and an import that was broken off is begun again from the start.
+duplicate, and an import that was broken off is begun again from the start. What no order tells, it
+knows by its bytes, as long as that is set aside and open.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from adapters.exported import Exported
 from adapters.intake import delivery_of
 from adapters.ledger import Delivery, OrderLedger, Receipt
 from adapters.providers import Provider, Request
+from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.log import Clock, VersionConflict, utc_now
 from domain.payment import Origin, Outcome
 
@@ -21,6 +23,7 @@ BATCH_COUNT = 200
 BATCH_BYTES = 4 * 1024 * 1024
 UNREAD_LISTED_MAX = 1000
 TRIES = 10
+PAGE = 1000
 PAUSE_SECONDS = 0.1
 
 
@@ -61,6 +64,7 @@ class Import:
         self._provider = provider
         self._dry = dry
         self._clock = clock
+        self._aside: set[str] | None = None  # what is set aside of the provider, by its hash
 
     def take(self, bodies: Iterable[Exported]) -> Iterator[int]:
         """Take all, in batches of bounded size; yields after each how far the export is read.
@@ -79,13 +83,18 @@ class Import:
             yield self._take_some(batch)
 
     def _take_some(self, batch: list[Exported]) -> int:
-        deliveries = [self._delivery(body) for body in batch]
+        read = [self._delivery(body) for body in batch]
+        new = [(body, each) for body, each in zip(batch, read, strict=True) if self._is_new(each)]
+        deliveries = [delivery for _, delivery in new]
         if self._dry:
             receipts = self._ledger.foresee(deliveries)
         else:
             receipts = record_patiently(self._ledger, deliveries)
         tally = self.tally
-        for body, receipt in zip(batch, receipts, strict=True):
+        if len(new) < len(batch):
+            tally.bodies += len(batch) - len(new)
+            tally.outcomes[Outcome.DUPLICATE] += len(batch) - len(new)
+        for (body, _), receipt in zip(new, receipts, strict=True):
             tally.bodies += 1
             tally.outcomes[receipt.outcome] += 1
             is_unread = receipt.outcome is Outcome.QUARANTINED
@@ -93,6 +102,24 @@ class Import:
                 tally.unread.append(Unread(body.line, receipt.reason))
         tally.last_line = batch[-1].line
         return batch[-1].read
+
+    def _is_new(self, delivery: Delivery) -> bool:
+        """Whether it tells of an order, or is not set aside already: the same bytes, and open."""
+        if delivery.notices:
+            return True
+        if self._aside is None:
+            self._aside = set(self._set_aside())
+        if delivery.body_hash in self._aside:
+            return False
+        self._aside.add(delivery.body_hash)
+        return True
+
+    def _set_aside(self) -> Iterator[str]:
+        wanted = DeliveryFilter(provider=self._provider.name)
+        before: int | None = None
+        while rows := self._ledger.event_log.set_aside(before, PAGE, wanted):
+            yield from (row.body_hash for row in rows)
+            before = rows[-1].id
 
     def _delivery(self, exported: Exported) -> Delivery:
         now, body = self._clock(), exported.body

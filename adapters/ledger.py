@@ -31,6 +31,8 @@ __all__ = ["Command", "Delivery", "OrderLedger", "Receipt"]
 CONFLICT_TRIES = 5
 # Another process may register a store's first order: how soon that is known here.
 LOOK_AGAIN_SECONDS = 0.2
+# After so many batches in a row of which the log knew no order, the next one is taken for new, too.
+SURE_AFTER = 16
 LEARN_AGAIN_SECONDS = 30.0  # until a dictionary that was trained is used for new bodies
 
 
@@ -53,6 +55,7 @@ class OrderLedger(Application[str]):
         self._orders = HeldOrders()
         self._naming: frozenset[str] = frozenset()  # the stores that have names of orders
         self._look_again_at = 0.0
+        self._new_in_a_row = 0  # batches
         self._learn_again_at = 0.0
         super().__init__()
 
@@ -81,16 +84,17 @@ class OrderLedger(Application[str]):
 
         A placement or a resolution that its order does not allow gives `Refused` in its place; the
         others are stored. Call it on one thread. Where another writer was first to one of the
-        orders, everything is read and decided anew.
+        orders, or one that was taken for new is not, everything is read and decided anew.
         Raises `StorageUnavailable` where nothing could be stored.
         """
         for _ in range(CONFLICT_TRIES):
-            batch = self._decide(commands)
+            batch = self._decide(commands, may_guess=True)
             batch.protection.seal()
             try:
                 positions = self.event_log.append(batch.entries, batch.protection.master)
             except VersionConflict as error:
                 conflict = error
+                self._new_in_a_row = 0
                 if isinstance(error, MasterChanged):
                     self.vault.refresh()
                 continue
@@ -111,10 +115,12 @@ class OrderLedger(Application[str]):
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]
 
-    def _decide(self, commands: Sequence[Command]) -> Batch:
-        """The batch that commands make, decided on the orders as they are now."""
+    def _decide(self, commands: Sequence[Command], may_guess: bool = False) -> Batch:
+        """The batch that commands make, decided on the orders as they are now, or, if it may guess,
+        as new ones are: its append then fails where one of them is not."""
         naming = self._stores_with_names(commands)
-        taken = self._take(_streams(commands))
+        may_guess = may_guess and self._new_in_a_row >= SURE_AFTER
+        taken = self._take(_streams(commands), may_guess and _would_conflict(commands, naming))
         hashing = self.vault.hashing
         names = _names_to_look_up(commands, naming, taken, hashing) if naming else []
         found = self.event_log.named(names) if names else ()
@@ -139,8 +145,9 @@ class OrderLedger(Application[str]):
         placed = [command.store for command in commands if isinstance(command, Placement)]
         return self._naming.union(placed) if placed else self._naming
 
-    def _take(self, streams: Iterable[str]) -> dict[str, Taken]:
-        """The orders of a batch, or what is wrong with them. They come back when it is stored."""
+    def _take(self, streams: Iterable[str], are_new: bool = False) -> dict[str, Taken]:
+        """The orders of a batch, or what is wrong with them. They come back when it is stored.
+        Those that are not held are read, or taken for new."""
         taken: dict[str, Taken] = {}
         missing: list[str] = []
         for stream in streams:
@@ -149,8 +156,13 @@ class OrderLedger(Application[str]):
                 taken[stream] = held
             else:
                 missing.append(stream)
-        stored = self.event_log.load(missing) if missing else {}
-        keys = self.event_log.keys([at[0].position.index for at in stored.values()])
+        stored: Mapping[str, Sequence[StoredAt]] = {}
+        keys: Mapping[int, bytes] = {}
+        if missing and not are_new:
+            stored = self.event_log.load(missing)
+            self._new_in_a_row = 0 if stored else self._new_in_a_row + 1
+        if stored:
+            keys = self.event_log.keys([at[0].position.index for at in stored.values()])
         for stream in missing:
             taken[stream] = self._fold(stream, stored.get(stream, ()), keys)
         return taken
@@ -163,6 +175,8 @@ class OrderLedger(Application[str]):
             for at in stored:
                 held.advance(self._decode(at).event)
                 held.indexes.append(at.position.index)
+            if held.order.erased:  # a backup of keys may have brought its key back
+                held.key = None
         except ImpossibleHistory as error:
             return f"damaged order: {error}"
         except MapperDeserialisationError:
@@ -175,6 +189,16 @@ class OrderLedger(Application[str]):
         event = self.mapper.to_domain_event(stored.event)
         assert isinstance(event, OrderEvent)
         return Recorded(stored.position, stored.recorded_at, event)
+
+
+def _would_conflict(commands: Iterable[Command], naming: frozenset[str]) -> bool:
+    """Whether each command appends the first event of an order that is taken for new, so that the
+    append fails where it is not. What may go elsewhere by a name, or be refused, does not."""
+    return all(
+        isinstance(command, Delivery)
+        and all(n.store not in naming and not n.is_typed for n in command.notices)
+        for command in commands
+    )
 
 
 def _streams(commands: Iterable[Command]) -> set[str]:

@@ -62,18 +62,25 @@ def projection_of(name: str) -> Projection:
     raise Refused(f"there is no read model {name}; there are: {names}")
 
 
-def generation_views(service: Service, projection: str | None = None) -> list[GenerationView]:
-    """The generations that have tables, of one read model or of all, oldest first."""
+def generation_views(
+    service: Service, projection: str | None = None, *, sizes: bool = True
+) -> list[GenerationView]:
+    """The generations that have tables, of one read model or of all, oldest first. To know their
+    sizes SQLite reads all of their pages, which takes seconds where they are large."""
     head = service.ledger.event_log.head()
     poisons = service.views.poisons()
     return [
-        _view(service, each, head.index if head else 0, poisons)
+        _view(service, each, head.index if head else 0, poisons, sizes)
         for each in service.views.generations(projection)
     ]
 
 
 def _view(
-    service: Service, each: Generation, head: int, poisons: dict[tuple[str, int], Poison]
+    service: Service,
+    each: Generation,
+    head: int,
+    poisons: dict[tuple[str, int], Poison],
+    sizes: bool,
 ) -> GenerationView:
     mine = next((p for p in PROJECTIONS if p.name == each.projection), None)
     poison = poisons.get((each.projection, each.number))
@@ -91,7 +98,7 @@ def _view(
         position=str(each.position) if each.position else None,
         lag=head - (each.position.index if each.position else 0),
         folded=sum(part.idx for part in parts) // len(parts) if parts else None,
-        bytes=service.views.bytes_of(each),
+        bytes=service.views.bytes_of(each) if sizes else None,
         created_at=each.created_at,
         switched_at=each.switched_at,
         parked_at=str(poison.position) if poison else None,

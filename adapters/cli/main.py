@@ -31,6 +31,8 @@ from adapters.cli.diagnose import EXAMPLES as DIAGNOSE_EXAMPLES
 from adapters.cli.diagnose import diagnose
 from adapters.cli.diff import EXAMPLES as DIFF_EXAMPLES
 from adapters.cli.diff import diff
+from adapters.cli.erase import EXAMPLES as ERASE_EXAMPLES
+from adapters.cli.erase import erase
 from adapters.cli.importing import EXAMPLES as IMPORT_EXAMPLES
 from adapters.cli.importing import import_events
 from adapters.cli.options import ending, group
@@ -146,6 +148,7 @@ app.command("reconcile", epilog=RECONCILE_EXAMPLES)(reconcile)
 app.add_typer(orders.app, name="orders")
 app.add_typer(review.app, name="review")
 app.command("diff", epilog=DIFF_EXAMPLES)(diff)
+app.command("erase", epilog=ERASE_EXAMPLES)(erase)
 app.command("totals", epilog=TOTALS_EXAMPLES)(show_totals)
 app.add_typer(database.app, name="db")
 app.add_typer(bodies.app, name="bodies")

@@ -268,6 +268,7 @@ def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
         ("Review", words(order.review)),
         ("Amount", money(order.amount, order.currency)),
         ("Registered", "yes" if order.registered else "no"),
+        ("Personal data", "erased" if order.erased else "kept"),
         ("Parked since", exact_time(order.parked_since)),
         ("References", ", ".join(order.references) or None),
         ("Provider", order.provider),

@@ -74,7 +74,8 @@ def told(event: "EventView") -> str | None:
     if event.verdict is not None:
         return f"{event.by}: {event.verdict}"
     if event.by is not None:
-        return f"{event.by}: {money(event.amount, event.currency)}"
+        terms = money(event.amount, event.currency)
+        return f"{event.by}: {terms}" if terms else event.by
     if event.payment_status is None:
         return None
     said = event.payment_status

@@ -28,6 +28,7 @@ from adapters.http.console import mount_console
 from adapters.http.console.context import Console
 from adapters.http.deliveries import delivery_router
 from adapters.http.effects import effect_router
+from adapters.http.erasure import erasure_router
 from adapters.http.evidence import evidence_router
 from adapters.http.headers import with_security_headers
 from adapters.http.health import health_router
@@ -161,6 +162,7 @@ def _add_routes(app: FastAPI, console: Console) -> None:
     service, queue, door = console.service, console.queue, console.door
     app.include_router(evidence_router(service, door))  # before the order ids that may end alike
     app.include_router(command_router(service, queue, door))
+    app.include_router(erasure_router(service, queue, door))
     app.include_router(query_router(service.queries, service.past, door))
     app.include_router(totals_router(service.views, door))
     app.include_router(provider_router(console.directory, door))

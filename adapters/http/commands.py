@@ -43,9 +43,9 @@ def command_router(service: Service, queue: GroupCommit, door: Door) -> APIRoute
         409 after. News that waited for the order is decided at once. 201 where it is new.
         """
         tolerance = service.settings.amount_tolerance
-        named = _order_name(order_id)
+        named = order_name(order_id)
         placement = terms.placement(store_of_order(caller, store), named, tolerance, caller.who)
-        receipt = await _submit(queue, placement)
+        receipt = await submit(queue, placement)
         if receipt.is_first:
             response.status_code = 201
         return CommandAnswer.of(receipt)
@@ -77,19 +77,20 @@ async def resolve(
     """Close the open review of an order, and log who did; 404, 409 or 503 where that cannot be."""
     resolution = Resolution(
         store=store_of_order(caller, store),
-        order_id=_order_name(order_id),
+        order_id=order_name(order_id),
         verdict=VERDICTS[decision.decision],
         by=caller.who,
         reason=decision.reason,
     )
-    receipt = await _submit(queue, resolution)
+    receipt = await submit(queue, resolution)
     what = f"{resolution.store}/{resolution.order_id}"
     done = Operation.by(caller, f"review {decision.decision}", what, decision.reason)
     await run_in_threadpool(service.operators.append, done)
     return CommandAnswer.of(receipt)
 
 
-def _order_name(order_id: str) -> str:
+def order_name(order_id: str) -> str:
+    """The id of an order, as a path names it; else 422."""
     try:
         if 1 <= len(order_id) <= NAME_MAX:
             return plain(order_id)
@@ -98,7 +99,8 @@ def _order_name(order_id: str) -> str:
     raise HTTPException(422, f"an order's id has 1 to {NAME_MAX} characters, none of control")
 
 
-async def _submit(queue: GroupCommit, command: Command) -> Receipt:
+async def submit(queue: GroupCommit, command: Command) -> Receipt:
+    """Wait until a command is on disk; 404, 409 or 503 where it is not."""
     try:
         return await queue.submit(command)
     except Unknown:

@@ -100,6 +100,8 @@ class EffectTables:
     targets = "effect_targets"
     effects = "effects"
     identity = "ledger_identity"
+    events = "stored_events"
+    here = ""  # the condition that an event `s` is of the one partition
 
     def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction, to write with or to read with; errors are the library's."""
@@ -212,8 +214,8 @@ class EffectStore:
         with unavailable(), self.tables.transaction(commit=True) as c:
             c.execute(
                 f"UPDATE {self.tables.effects} SET state = ?, attempts = ?, next_at = ?, "
-                f"last_at = ?, sent_at = ?, answer = ?, excerpt = ? WHERE id = ? AND {unchanged} "
-                "RETURNING id",
+                f"last_at = ?, sent_at = ?, answer = ?, excerpt = {self._unless_erased('?')} "
+                f"WHERE id = ? AND {unchanged} RETURNING id",
                 (*values, effect.id, effect.attempts),
             )
             is_kept = c.fetchone() is not None
@@ -331,7 +333,24 @@ class EffectStore:
                 self._operators.append_in(c, operation)
         return is_there
 
+    def forget_in(self, c: Cursor, store: str, order_id: str) -> None:
+        """Forget what targets said about an order, in a transaction: it may repeat anything."""
+        c.execute(
+            f"UPDATE {self.tables.effects} SET excerpt = NULL "
+            "WHERE store = ? AND order_id = ? AND excerpt IS NOT NULL",
+            (store, order_id),
+        )
+
     # ------------------------------------------------------------------------------------- rows
+
+    def _unless_erased(self, value: str) -> str:
+        """A value, or NULL for an effect of an order that was erased."""
+        table = self.tables.effects
+        return (
+            f"CASE WHEN EXISTS (SELECT 1 FROM {self.tables.events} s WHERE {self.tables.here} "
+            f"s.originator_id = {table}.store || '/' || {table}.order_id "
+            f"AND s.topic = 'PersonalDataErased') THEN NULL ELSE {value} END"
+        )
 
     def _blockers(self, what: str) -> str:
         """The earlier effects of an effect `e`'s order and target that are not done."""

@@ -87,6 +87,10 @@ class LogEntry:
     log, or the number of an earlier entry of the same batch. What was kept before and is taken in
     again, or discarded, names that delivery in `replay_of`. A command (a shop's, an operator's)
     leaves no row in the delivery log.
+
+    Orders whose key is destroyed with the entry's events are named in `destroys`, those whose key
+    seals its body though it has no event of theirs in `relies_on`, each by the index of its first
+    event; `destroys_body_key_of` is a delivery whose body had a key of its own.
     """
 
     provider: str
@@ -108,6 +112,9 @@ class LogEntry:
     names: Sequence[OrderNames] = ()
     keys: Sequence[NewKey] = ()
     body_key: bytes | None = None
+    relies_on: Sequence[int] = ()
+    destroys: Sequence[int] = ()
+    destroys_body_key_of: int | None = None
 
 
 class DeliveryRow(NamedTuple):
@@ -165,8 +172,9 @@ class EventLog(Protocol):
         master key that wrapped the batch's keys.
 
         Returns per entry the position of its last event, a duplicate's original's, or None.
-        Raises `VersionConflict`, also where a name was taken meanwhile or another master key wraps
-        by now, or `StorageUnavailable`; then nothing of the batch is stored.
+        Raises `VersionConflict`, also where a name was taken meanwhile, another master key wraps by
+        now, or a key that is relied on was destroyed, or `StorageUnavailable`; then nothing of the
+        batch is stored.
         """
 
     def stores_with_names(self) -> frozenset[str]:
@@ -207,6 +215,9 @@ class EventLog(Protocol):
 
     def kept_with(self, idxs: Sequence[int]) -> Mapping[int, int]:
         """By the index of events: the delivery that the body which they tell of came with first."""
+
+    def names_of(self, store: str, order_id: str) -> Sequence[str]:
+        """The names that a registered order goes by, or under which parked news of one waits."""
 
     def keys(self, first: Sequence[int]) -> Mapping[int, bytes]:
         """The wrapped keys of orders, by the index of their first event, as far as there are."""

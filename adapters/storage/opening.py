@@ -98,6 +98,11 @@ def _views_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-views{path.suffix}")
 
 
+def beside(path: Path) -> tuple[Path, Path]:
+    """The files beside a ledger's own that are made from it: the read models, and the tree."""
+    return _views_path(path), tree_path_of(path)
+
+
 def open_evidence(url: str) -> EvidenceStore:
     """The evidence of a ledger that is there, on connections of its own. Nothing is created."""
     if is_sqlite(url):

@@ -75,6 +75,13 @@ class Database:
             return _open(self._url)
 
     @contextmanager
+    def as_signed_in(self) -> Iterator[Connection]:
+        """A connection of its own with every right of its login, for what the service may not do,
+        and as long as it takes."""
+        with translated_errors(), connect(self._url) as connection:
+            yield connection
+
+    @contextmanager
     def listening(self, channel: str) -> Iterator[Connection]:
         """A connection that hears the notifications of a channel."""
         with translated_errors(), connect(self._url) as connection:

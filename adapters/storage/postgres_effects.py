@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from adapters.storage.effects import EffectTables
 from adapters.storage.generations import Cursor
+from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_views import PostgresCursor
 
@@ -22,6 +23,8 @@ class PostgresEffects(EffectTables):
     targets = "order_ledger.effect_targets"
     effects = "order_ledger.effects"
     identity = "order_ledger.ledger_identity"
+    events = "order_ledger.stored_events"
+    here = f"s.partition = {PARTITION} AND"
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,9 +1,9 @@
 """The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -50,6 +50,10 @@ APPEND = (
     "%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], "
     "%b::int, %b::int[], %b::bigint[], %b::bytea[], %b::bytea[])"
 )
+DESTROY_KEYS = "SELECT order_ledger.destroy_keys(%s::int, %s::bigint[])"
+DESTROY_BODY_KEYS = "SELECT order_ledger.destroy_body_keys(%s::int, %s::bigint[])"
+# The append before it holds the lock of the log, so what is there now stays until the commit.
+REQUIRE_KEYS = "SELECT order_ledger.require_keys(%s::int, %s::bigint[])"
 KEEP_NAMES = (
     "SELECT order_ledger.keep_names(%s::text, %s::text, %s::text[], %s::boolean, %s::boolean)"
 )
@@ -111,15 +115,15 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _append_once(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
-        names = [names for entry in entries for names in entry.names]
+        more = [statement for entry in entries for statement in _more(entry)]
         with self._database.writing() as connection:
-            if not names:
+            if not more:
                 row = connection.execute(APPEND, arguments).fetchone()
             else:
                 with connection.transaction():
                     row = connection.execute(APPEND, arguments).fetchone()
-                    for each in names:
-                        connection.execute(KEEP_NAMES, (each[0], each[1], list(each[2]), *each[3:]))
+                    for sql, params in more:
+                        connection.execute(sql, params)
             assert row is not None
             return int(row[0])
 
@@ -229,6 +233,14 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
             (stores, wanted),
         )
         return [NamedOrder(*row) for row in rows]
+
+    def names_of(self, store: str, order_id: str) -> Sequence[str]:
+        """The names of an order (see `EventLog.names_of`)."""
+        rows = self._all(
+            "SELECT name FROM order_ledger.order_names WHERE store = %s AND order_id = %s",
+            (store, order_id),
+        )
+        return [name for (name,) in rows]
 
     def read(self, after: Position | None, limit: int) -> Sequence[StoredAt]:
         """The next events after a position (see `EventLog.read`)."""
@@ -402,6 +414,18 @@ def _seldom(values: Sequence[T | None]) -> Sequence[T | None]:
 
 def _other(origin: Origin) -> str | None:
     return None if origin is Origin.WEBHOOK else origin.value
+
+
+def _more(entry: LogEntry) -> Iterator[tuple[LiteralString, tuple[Any, ...]]]:
+    """What an entry wants done besides, in the transaction that appends it."""
+    for store, order_id, names, waits, anew in entry.names:
+        yield KEEP_NAMES, (store, order_id, list(names), waits, anew)
+    if entry.destroys:
+        yield DESTROY_KEYS, (PARTITION, list(entry.destroys))
+    if entry.destroys_body_key_of is not None:
+        yield DESTROY_BODY_KEYS, (PARTITION, [entry.destroys_body_key_of])
+    if entry.relies_on:
+        yield REQUIRE_KEYS, (PARTITION, list(entry.relies_on))
 
 
 def _text(originator_id: UUID | str) -> str:

@@ -80,6 +80,21 @@ def init(url: str) -> list[str]:
         raise StorageUnavailable(first_line(error)) from error
 
 
+def make_role(url: str) -> None:
+    """Make the service's role where the server does not have it: a dump that is restored grants
+    rights to it. Raises `StorageUnavailable`."""
+    made = f"CREATE ROLE {SERVICE_ROLE} NOLOGIN".encode()
+    try:
+        with connect(url) as connection:
+            asked = "SELECT FROM pg_roles WHERE rolname = %s"
+            if connection.execute(asked, (SERVICE_ROLE,)).fetchone() is None:
+                connection.execute(made)
+            grant = f"GRANT {SERVICE_ROLE} TO CURRENT_USER".encode()
+            connection.execute(grant)
+    except psycopg.Error as error:
+        raise StorageUnavailable(first_line(error)) from error
+
+
 def check(url: str) -> list[str]:
     """What is wrong with the schema, a line each; nothing where it is this release's own."""
     try:

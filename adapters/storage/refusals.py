@@ -103,7 +103,11 @@ class Refusals:
     def let_go(self, number: int) -> None:
         """Keep one no longer: it was taken in."""
         with unavailable(), self._tables.transaction(commit=True) as c:
-            c.execute(f"DELETE FROM {self._tables.kept_refusals} WHERE id = ?", (number,))
+            self.let_go_in(c, number)
+
+    def let_go_in(self, c: Cursor, number: int) -> None:
+        """The same, in a transaction."""
+        c.execute(f"DELETE FROM {self._tables.kept_refusals} WHERE id = ?", (number,))
 
     def _kept(self, where: str, params: Sequence[Any]) -> list[KeptRefusal]:
         with unavailable(), self._tables.transaction(commit=False) as c:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain
 from threading import Lock
+from time import sleep
 from typing import Literal
 
 from eventsourcing import persistence
@@ -18,6 +19,7 @@ from eventsourcing.sqlite import (
 )
 
 BUSY_TIMEOUT_SECONDS = 5
+CUT_TRIES, CUT_WAIT_MILLISECONDS, CUT_PAUSE_SECONDS = 20, 100, 0.1
 CACHED_STATEMENTS = 128
 CHECKPOINT_PAGES = 8192  # 32 MiB: a page that changes often is copied into the file once for all
 WRITER_CACHE_KIB = 32 * 1024
@@ -148,6 +150,8 @@ class Pool(SQLiteConnectionPool):
             )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
+            if self._durability == "FULL":  # not for what can be made again
+                connection.execute("PRAGMA secure_delete = ON")  # a destroyed key leaves no bytes
             connection.execute(f"PRAGMA synchronous = {self._durability}")
             # A statement of many rows keeps the pages that it changes, to undo it alone: in memory.
             connection.execute("PRAGMA temp_store = MEMORY")
@@ -193,6 +197,22 @@ class Datastore(SQLiteDatastore):
         with self.get_connection(commit=True) as connection:
             assert isinstance(connection, Connection)
             connection.run_script(sql)
+
+    def cut_log_ahead(self) -> bool:
+        """Write all of the log ahead into the file and cut it to nothing, as soon as no reader
+        looks at older pages; False where one did for too long. Writers wait but a moment."""
+        connection = self._open()
+        try:
+            with translated_errors(), connection.cursor() as c:
+                c.execute(f"PRAGMA busy_timeout = {CUT_WAIT_MILLISECONDS}")
+                for _ in range(CUT_TRIES):
+                    c.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if not c.fetchone()[0]:
+                        return True
+                    sleep(CUT_PAUSE_SECONDS)
+            return False
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close every connection."""

@@ -29,7 +29,6 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
-    MasterChanged,
     NamedOrder,
     OrderNames,
     SealedBody,
@@ -46,6 +45,7 @@ from adapters.storage.sqlite import (
     insert_many,
     to_microseconds,
 )
+from adapters.storage.sqlite_vault import change_keys, require_newest
 from domain.log import Position
 from domain.payment import Origin, Outcome
 from projections.traffic import Arrival
@@ -108,7 +108,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
         with unavailable():
             try:
                 with self.datastore.transaction(commit=True) as c:
-                    _require_newest(c, master)
+                    require_newest(c, master)
                     positions = self._append(c, entries)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
@@ -154,6 +154,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
         insert_many(c, "body_keys", body_keys)
         for names in (names for entry in entries for names in entry.names):
             _keep_names(c, names)
+        change_keys(c, entries)
         return positions
 
     def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
@@ -273,6 +274,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
     def kept_with(self, idxs: Sequence[int]) -> Mapping[int, int]:
         """Where the bodies of events are (see `EventLog.kept_with`)."""
         return dict(self._all(_KEPT_WITH, idxs))
+
+    def names_of(self, store: str, order_id: str) -> Sequence[str]:
+        """The names of an order (see `EventLog.names_of`)."""
+        with unavailable(), self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT name FROM order_names WHERE store = ? AND order_id = ?", (store, order_id)
+            )
+            return [row["name"] for row in c.fetchall()]
 
     def keys(self, first: Sequence[int]) -> Mapping[int, bytes]:
         """The wrapped keys of orders (see `EventLog.keys`)."""
@@ -409,14 +418,6 @@ def _keep_names(c: SQLiteCursor, names: OrderNames) -> None:
             "ON CONFLICT (store, order_id, name) DO NOTHING",
             (store, order_id, name, int(waits)),
         )
-
-
-def _require_newest(c: SQLiteCursor, master: int | None) -> None:
-    """Refuse keys that a master key wrapped which is not the newest any more."""
-    if master is not None:
-        c.execute("SELECT max(number) FROM master_keys")
-        if c.fetchone()[0] != master:
-            raise MasterChanged("the master key changed")
 
 
 _SELECT_BODIES = (

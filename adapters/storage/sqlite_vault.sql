@@ -47,6 +47,14 @@ BEGIN SELECT RAISE(ABORT, 'a key stays the one of its body'); END;
 CREATE TRIGGER IF NOT EXISTS body_keys_no_replace BEFORE INSERT ON body_keys
 WHEN EXISTS (SELECT 1 FROM body_keys WHERE id = NEW.id)
 BEGIN SELECT RAISE(ABORT, 'this body has a key already'); END;
+-- An order's key goes with the event that says so, and not otherwise.
+CREATE TRIGGER IF NOT EXISTS order_keys_no_delete BEFORE DELETE ON order_keys
+WHEN NOT EXISTS (
+    SELECT 1 FROM stored_events AS begun JOIN stored_events AS erased
+        ON erased.originator_id = begun.originator_id AND erased.topic = 'PersonalDataErased'
+    WHERE begun.idx = OLD.id
+)
+BEGIN SELECT RAISE(ABORT, 'the key of an order is destroyed by its erasure alone'); END;
 CREATE TRIGGER IF NOT EXISTS ledger_keys_no_delete BEFORE DELETE ON ledger_keys
 BEGIN SELECT RAISE(ABORT, 'the keys of the ledger are kept for ever'); END;
 CREATE TRIGGER IF NOT EXISTS master_keys_no_delete BEFORE DELETE ON master_keys

@@ -140,6 +140,28 @@ class VaultTables:
             row = c.fetchone()
             return bytes(row[0]) if row else None
 
+    def destroy_body_keys(self, c: Cursor, delivery_ids: Sequence[int]) -> None:
+        """Destroy the keys of bodies that have one of their own; then nobody reads these again."""
+        raise NotImplementedError
+
+    def with_own_key(self, delivery_ids: Sequence[int]) -> list[int]:
+        """Those of some deliveries whose body has a key of its own."""
+        if not delivery_ids:
+            return []
+        marks = ", ".join("?" * len(delivery_ids))
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT id FROM {self.schema}body_keys WHERE {self.here()} AND id IN ({marks}) "
+                "ORDER BY id",
+                list(delivery_ids),
+            )
+            return [row[0] for row in c.fetchall()]
+
+    def scrub(self) -> str | None:
+        """Let the database give up the bytes of what was destroyed. Returns what it could not do
+        and who can, or None."""
+        raise NotImplementedError
+
     def keys_after(self, table: str, after: int, limit: int) -> list[WrappedKey]:
         """The next wrapped keys of `order_keys` or `body_keys`, above an id, in order."""
         with unavailable(), self.transaction(commit=False) as c:

@@ -1,7 +1,9 @@
 """The ledger: batches of deliveries, and the library's own ways to the same events."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventsourcing.application import AggregateNotFoundError
@@ -9,11 +11,12 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from adapters import held_orders
 from adapters.bodies import Bodies
-from adapters.ledger import Delivery, OrderLedger
+from adapters.ledger import SURE_AFTER, Delivery, OrderLedger
 from adapters.storage.log import EventLog, LogEntry, StorageUnavailable, VersionConflict
 from domain.log import Position
 from domain.order import Delivered, Order, OrderStatus, PaymentReceived, decide, project
 from domain.payment import Outcome, PaymentStatus
+from domain.registration import Placement
 from tests.contract.logs import FakeClock, sqlite_log
 from tests.notices import NOON, delivery, notice
 from tests.vaults import ledger_of
@@ -182,6 +185,72 @@ def test_only_so_many_events_are_held(ledger: OrderLedger, monkeypatch: pytest.M
     assert len(ledger._orders._held) == 5
     positions = [ledger.record([one])[0].position for one in paid]
     assert positions == [Position(0, 2 * n) for n in range(1, 21)]
+
+
+def _asked(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The orders that the log is asked for from now on."""
+    asked: list[Sequence[str]] = []
+    load = log.load
+
+    def noting(streams: Sequence[str]) -> object:
+        asked.append(list(streams))
+        return load(streams)
+
+    monkeypatch.setattr(log, "load", noting)
+    return asked
+
+
+def _tell_new_orders(ledger: OrderLedger, prefix: str, batches: int = SURE_AFTER) -> None:
+    for n in range(batches):
+        ledger.record([delivery(notice(order_id=f"{prefix}{n}"))])
+
+
+def test_while_only_new_orders_come_the_log_is_not_asked_for_them(
+    ledger: OrderLedger, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _asked(log, monkeypatch)
+    _tell_new_orders(ledger, "a")
+    assert len(asked) == SURE_AFTER
+    _tell_new_orders(ledger, "b")
+    assert len(asked) == SURE_AFTER
+
+
+def test_an_order_that_was_taken_for_new_and_is_not_is_read_and_decided_anew(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, new = delivery(notice(order_id="known")), delivery(notice(order_id="new"))
+    ledger_of(log).record([known])
+    ledger = ledger_of(log)  # of another process: it holds nothing
+    _tell_new_orders(ledger, "a")
+    asked = _asked(log, monkeypatch)
+    receipts = ledger.record([new, known])
+    assert [(r.outcome, str(r.position)) for r in receipts] == [
+        (Outcome.RECORDED, f"0-{2 * SURE_AFTER + 4}"),
+        (Outcome.DUPLICATE, "0-2"),
+    ]
+    assert sorted(asked[0]) == ["default/known", "default/new"]
+    assert len(ledger.history("default/known")) == len(ledger.history("default/new")) == 2
+    ledger.record([delivery(notice(order_id="next"))])  # it is not so sure any more
+    assert len(asked) == 2 + 2  # two were histories
+
+
+def test_what_is_only_foreseen_is_read(ledger: OrderLedger, log: EventLog) -> None:
+    known = delivery(notice(order_id="known"))
+    ledger_of(log).record([known])
+    _tell_new_orders(ledger, "a")
+    (foreseen,) = ledger.foresee([known])
+    assert foreseen.outcome is Outcome.DUPLICATE
+
+
+def test_where_orders_have_names_they_are_read(
+    ledger: OrderLedger, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms: Any = {"store": "default", "amount": Decimal(1), "currency": "KES", "by": "shop"}
+    ledger.execute([Placement(order_id="registered", **terms)])
+    _tell_new_orders(ledger, "a")
+    asked = _asked(log, monkeypatch)
+    _tell_new_orders(ledger, "b", 3)
+    assert len(asked) == 3
 
 
 def test_the_librarys_repository_folds_an_order(ledger: OrderLedger) -> None:

@@ -5,18 +5,19 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import chromium, shop
 from tests.browser.shop import Shop
 
-WAIT_MS = 15_000
+WAIT_MS = 30_000  # a busy machine is no reason to fail
 Visitor = Callable[..., Page]
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
+    expect.set_options(timeout=WAIT_MS)
     with chromium.started(chromium.path()) as started:
         yield started
 

@@ -51,7 +51,7 @@ MENDED: Changes = {
     **SMALL_STEPS,
     "adapters/jobs.py": (
         'say("folding", done, of)',
-        'say("folding", done, of); sleep(0.15)',
+        'say("folding", done, of); sleep(0.2)',
     ),
 }
 CONFIGURATION = """

@@ -16,7 +16,9 @@ def test_an_order_is_found_by_its_reference_and_its_timeline_is_read(
 ) -> None:
     page = visitor(shop.AUDITOR, java_script_enabled=has_script)
     page.get_by_role("link", name="Orders", exact=True).click()
+    page.wait_for_url("**/console/orders")  # and its script, which knows the key
     if has_script:
+        page.wait_for_load_state()
         page.keyboard.press("/")
         page.keyboard.type(shop.HERO_REFERENCE)
         page.keyboard.press("Enter")
@@ -73,6 +75,18 @@ def confirm(page: Page, name: str) -> None:
     page.locator("summary", has_text=name).click()
     page.get_by_label("Why?").locator("visible=true").fill("the rest was paid in cash")
     page.get_by_role("button", name=name).click()
+
+
+def test_a_person_is_erased_with_a_reason_and_a_word(visitor: Visitor) -> None:
+    page = visitor(shop.OPERATOR)
+    page.goto(f"/console/order?id={shop.REFUNDED}")
+    page.locator("summary", has_text="Erase").click()
+    page.get_by_label("It is kept for ever").fill("the customer asked for it")
+    page.get_by_label("to say that you are sure").fill("erase")
+    page.get_by_role("button", name="Erase").click()
+    expect(page.get_by_role("status")).to_contain_text("nobody can read what was told of a person")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("erased")
+    expect(page.locator("li.step").last).to_contain_text("token night-shift erased")
 
 
 def test_effects_that_failed_for_good_are_tried_again(visitor: Visitor) -> None:

@@ -44,8 +44,9 @@ def test_a_rebuild_is_watched_until_it_ends_and_then_switched_to(
         page.get_by_role("link", name="Order status").click()
         confirm(page, "Rebuild")
 
-        expect(page.get_by_text(re.compile(r"Folding: [\d,]+ of [\d,]+ events"))).to_be_visible()
         expect(page.get_by_role("progressbar")).to_be_visible()
+        if has_script:
+            expect(page.get_by_text(re.compile(r"Folding: \d+ of \d+ events"))).to_be_visible()
         report = page.get_by_role("heading", name="Parity report")
         report.wait_for(timeout=SLOW_MS)  # nobody loads the page anew
 

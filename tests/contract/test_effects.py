@@ -22,13 +22,13 @@ from adapters.storage.effects import (
     EffectTables,
     NewEffect,
 )
-from adapters.storage.evidence_sqlite import SQLiteEvidence
 from adapters.storage.postgres import Database, become_service, connect
 from adapters.storage.postgres_access import PostgresAccess
 from adapters.storage.postgres_effects import PostgresEffects
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_effects import SQLiteEffects
+from adapters.storage.sqlite_log import SQLiteLog
 from tests.contract.logs import DATABASES, START, FakeClock
 
 ALICE = Caller.with_every_role("user alice", "command line")
@@ -45,8 +45,7 @@ def _tables(
         datastore = Datastore(str(folder / "ledger.db"), "FULL")
         access, effects = SQLiteAccess(datastore), SQLiteEffects(datastore)
         access.create()
-        # The ledger's name stands with the evidence.
-        SQLiteEvidence(datastore, Datastore(str(folder / "ledger-tree.db"), "NORMAL")).create()
+        SQLiteLog(datastore).create_table()  # with the ledger's name, and its events
         effects.create()
         return effects, access, datastore
     database = Database(url)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters import order_search
-from adapters.order_search import OrderFilter, list_orders, read_cursor, write_cursor
+from adapters.order_search import Hidden, OrderFilter, list_orders, read_cursor, write_cursor
 from adapters.payment_search import PaymentFilter, select_payments
 from adapters.storage import order_deliveries
 from adapters.storage.log import LogEntry
@@ -84,7 +84,9 @@ def listed(storage: Storage, wanted: OrderFilter, size: int) -> list[tuple[str, 
     found: list[OrderRow] = []
     after = None
     while True:
-        ask = partial(list_orders, wanted=wanted, after=after, limit=size, param=param)
+        ask = partial(
+            list_orders, wanted=wanted, after=after, limit=size, param=param, hidden=Hidden()
+        )
         rows, after = storage.views.read(ask)
         found += rows
         assert len(rows) <= size
@@ -148,7 +150,7 @@ def test_what_no_index_knows_is_looked_for_piece_by_piece(
             for size in (1, 10):
                 assert listed(shelf, OrderFilter(**asked), size) == expected, (asked, looked_at)
     monkeypatch.setattr(order_search, "LOOKED_AT_MAX", 2)
-    ask = partial(list_orders, after=None, limit=10, param=param)
+    ask = partial(list_orders, after=None, limit=10, param=param, hidden=Hidden())
     first = shelf.views.read(partial(ask, wanted=wanted))
     assert ([row.order_id for row in first.rows], first.after is not None) == (["a"], True)
     none = shelf.views.read(partial(ask, wanted=OrderFilter(provider="nobody", newest=True)))

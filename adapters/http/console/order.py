@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
 from adapters.delivery_views import delivery_view
+from adapters.erasing import Eraser, ErasureAnswer
 from adapters.http.access import store_of_order
 from adapters.http.api import find_order, history_of, wait_for
 from adapters.http.commands import resolve
@@ -22,6 +23,7 @@ from adapters.http.console.diagram import machine
 from adapters.http.console.orders import KINDS
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.timeline import REASONS, steps_of
+from adapters.http.erasure import Reason, erase
 from adapters.http.evidence import bundle_of
 from adapters.past import Clocks
 from adapters.queries import HistoryView, OrderView, Queries
@@ -36,6 +38,8 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 STEPS_MAX = 500
+ERASE_WORD = "erase"  # that a person types, since it cannot be undone
+SURE = f"type {ERASE_WORD} to say that you are sure"
 
 
 class OrderAsked(BaseModel):
@@ -80,6 +84,7 @@ def order_router(console: Console, pages: Pages) -> APIRouter:
         return Response(text, media_type="application/json", headers=headers)
 
     _add_review(router, console, pages)
+    _add_erasure(router, console, pages)
     return router
 
 
@@ -92,8 +97,7 @@ def _add_review(router: APIRouter, console: Console, pages: Pages) -> None:
         try:
             decision = Decision.model_validate(told)
         except ValidationError as error:
-            fault = error.errors()[0]
-            said = f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}"
+            said = f"{error.errors()[0]['loc'][0]}: {_fault(error)}"
             return pages.lead_to(form, there, said, is_problem=True)
         try:
             answer = await resolve(
@@ -106,6 +110,44 @@ def _add_review(router: APIRouter, console: Console, pages: Pages) -> None:
         await _settled(console.service.queries, answer.position)
         said = f"The review is closed ({decision.decision}); the order is {answer.order_status}."
         return pages.lead_to(form, there, said)
+
+
+def _add_erasure(router: APIRouter, console: Console, pages: Pages) -> None:
+    eraser = Eraser(console.service)
+
+    @router.post("/order/erase")
+    async def erase_order(form: Annotated[Submission, console.act(Role.OPERATOR)]) -> Response:
+        order_id, store = form.field("id"), form.field("store") or None
+        there = url_of("/order", id=order_id, store=store)
+        if form.field("sure") != ERASE_WORD:
+            return pages.lead_to(form, there, f"Nothing was erased: {SURE}", is_problem=True)
+        try:
+            reason = Reason(reason=form.field("reason"))
+        except ValidationError as error:
+            return pages.lead_to(form, there, f"reason: {_fault(error)}", is_problem=True)
+        try:
+            done = await erase(eraser, console.queue, form.caller, store, order_id, reason)
+        except HTTPException as error:
+            if error.status_code != 409:
+                raise
+            return pages.lead_to(form, there, error.detail, is_problem=True)
+        head = await run_in_threadpool(console.service.queries.head)
+        await _settled(console.service.queries, head)
+        return pages.lead_to(form, there, _erased(done), is_problem=done.left_to_do is not None)
+
+
+def _erased(done: ErasureAnswer) -> str:
+    said = "Erased: nobody can read what was told of a person any more. Facts and proofs stay."
+    others = len(done.orders) - 1
+    if others:
+        said += f" Orders that share its news, erased with it: {others}."
+    if done.deliveries:
+        said += f" Deliveries that were set aside and named it: {len(done.deliveries)}."
+    return f"{said} Left to do: {done.left_to_do}" if done.left_to_do else said
+
+
+def _fault(error: ValidationError) -> str:
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _page(
@@ -153,6 +195,7 @@ def _page(
         proof=_proof(service, order, known),
         kinds=KINDS,
         reasons=REASONS,
+        erase_word=ERASE_WORD,
         holds_paid=_holds_paid(order, known),
     )
 

@@ -37,7 +37,7 @@ def projection_router(console: Console, pages: Pages) -> APIRouter:
 
     @router.get("/projections")
     def projections(visit: Annotated[Visit, auditor]) -> Response:
-        views = generation_views(service)
+        views = generation_views(service, sizes=False)
         runs = jobs.jobs.all()
         models = [
             (p.name, ABOUT.get(p.name, ""), [v for v in views if v.projection == p.name],
@@ -49,7 +49,8 @@ def projection_router(console: Console, pages: Pages) -> APIRouter:
     @router.get("/projections/{name}")
     def projection(visit: Annotated[Visit, auditor], name: str) -> Response:
         model = _model(console, visit, name)
-        views = generation_views(service, name)
+        job = jobs.jobs.get(rebuild_of(name))
+        views = generation_views(service, name, sizes=job is None or not job.is_running)
         report = model.report()
         poisons = service.views.poisons()
         return pages.show(
@@ -58,7 +59,7 @@ def projection_router(console: Console, pages: Pages) -> APIRouter:
             name=name,
             about=ABOUT.get(name, ""),
             views=views,
-            job=jobs.jobs.get(rebuild_of(name)),
+            job=job,
             report=report,
             is_built=any(v.state is State.BUILT for v in views),
             is_kept=any(v.state is State.KEPT for v in views),

@@ -16,6 +16,7 @@ from domain.order import (
     OrderPlaced,
     ParkedNewsMoved,
     PaymentFailed,
+    PersonalDataErased,
     ReviewRequired,
     ReviewResolved,
 )
@@ -122,6 +123,8 @@ def _did(event: EventView, positions: Mapping[int, str]) -> tuple[str, str, str]
         case ReviewResolved.__name__:
             is_accepted = event.verdict == "accepted"
             return f"review {event.verdict}", "good" if is_accepted else "bad", event.reason or ""
+        case PersonalDataErased.__name__:
+            return "erased", "bad", event.reason or ""
         case ParkedNewsMoved.__name__:
             return "moved", "plain", f"What waited here was taken in by order {event.moved_to}."
     if event.disposition is None:
@@ -144,10 +147,8 @@ def _consequence(event: EventView, positions: Mapping[int, str]) -> Consequence:
 
 
 def _delivery_of(event: EventView, deliveries: Iterable[DeliveryView]) -> DeliveryView | None:
-    """The delivery that an event's news came with: the first whose last event is not before it.
-
-    What was parked elsewhere came with no delivery of this order, and has another body.
-    """
+    """The delivery that an event's news came with: of those that were recorded with it, the first
+    whose last event is not before it. What was parked elsewhere was moved here without one."""
     if event.provider is None:
         return None
     index = Position.parse(event.position).index
@@ -155,14 +156,11 @@ def _delivery_of(event: EventView, deliveries: Iterable[DeliveryView]) -> Delive
         (last, each)
         for each in deliveries
         if each.outcome is not Outcome.DUPLICATE
+        and each.recorded_at == event.recorded_at
         and each.position is not None
         and (last := Position.parse(each.position).index) >= index
     ]
-    if not behind:
-        return None
-    _, found = min(behind, key=lambda one: one[0])
-    known = {event.body_sha256, found.body_sha256} - {None}
-    return found if len(known) < 2 else None
+    return min(behind, key=lambda one: one[0])[1] if behind else None
 
 
 def _duplicates(deliveries: Iterable[DeliveryView], told: Mapping[str | None, str]) -> list[Step]:

@@ -240,3 +240,42 @@ def test_what_was_parked_elsewhere_is_told_without_a_delivery_of_its_own(tmp_pat
         assert "says FAILED" in failed
         assert "Delivery 2" in failed
         assert "What waited here was taken in by order 7" in text_of(page(browser, "sevi-7"))
+
+
+# ----------------------------------------------------------------------------------------- erasure
+
+
+def test_a_person_is_erased_and_the_facts_stay(local: LocalService, operator: Browser) -> None:
+    local.tell("1", "PAID", note="Wanjiku")
+    page(operator, "1")
+    told = text_of(
+        operator.send("/console/order/erase", id="1", reason="she asked for it", sure="erase")
+    )
+    assert "Erased: nobody can read what was told of a person any more" in told
+    assert "configured token erased what was told of a person" in told
+    assert "she asked for it" in told
+    assert "DELIVERED" in told
+    assert "Erase personal data" not in told, "it is done"
+    assert local.json("/orders/1")["erased"] is True
+    assert "Wanjiku" not in operator.open("/console/deliveries/1?body=true")
+
+
+@pytest.mark.parametrize(("reason", "sure"), [("", "erase"), ("because", ""), ("because", "yes")])
+def test_nothing_is_erased_without_a_reason_and_the_word(
+    local: LocalService, operator: Browser, reason: str, sure: str
+) -> None:
+    local.tell("1", "PAID")
+    page(operator, "1")
+    html = operator.send("/console/order/erase", id="1", reason=reason, sure=sure)
+    assert 'class="flash problem"' in html
+    assert local.json("/orders/1")["erased"] is False
+
+
+def test_only_an_operator_erases(local: LocalService, browser: Browser) -> None:
+    local.tell("1", "PAID")
+    browser.sign_in(Holder(local, "books", Role.AUDITOR).token)
+    assert "Erase" not in text_of(page(browser, "1"))
+    fields = {"id": "1", "reason": "mine", "sure": "erase"}
+    browser.post("/console/order/erase", form_secret=browser.form_secret, **fields)
+    assert browser.page.status_code == 403
+    assert local.json("/orders/1")["erased"] is False

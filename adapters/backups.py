@@ -1,0 +1,198 @@
+"""Backups of a ledger: the events in one file, the orders' keys in another.
+
+Both are of one instant, and are to be kept apart. Events may be restored with keys of a later
+backup: who was erased in between stays so. Who is erased is so in every file of events at once, and
+for good as soon as no file of keys is left that is older.
+
+For a ledger in a file the events are an SQLite file, for one in PostgreSQL pg_dump's custom format.
+"""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from tempfile import mkstemp
+from typing import NamedTuple
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adapters.storage.log import StorageUnavailable, first_line
+from adapters.storage.opening import beside
+from adapters.storage.urls import is_sqlite, sqlite_path
+
+# What a key's id is: of an order's key the index of its first event, of a body's its delivery's id.
+KEY_TABLES = {
+    "order_keys": "SELECT coalesce(max(idx), 0) FROM {}stored_events",
+    "body_keys": "SELECT coalesce(max(id), 0) FROM {}deliveries",
+}
+SCHEMA = "order_ledger"
+SQLITE_BEGINS = b"SQLite format 3\0"
+DUMP_BEGINS = b"PGDMP"
+
+
+class BackupFailed(Exception):
+    """No backup was made, or nothing was restored; the message says what to do."""
+
+
+class Backup(NamedTuple):
+    """The two files of a backup."""
+
+    events: Path
+    keys: Path
+
+
+def back_up(url: str, wanted: Backup) -> None:
+    """Write a backup while the service goes on. Nothing is there until both files are whole.
+
+    Raises `BackupFailed`, `StorageUnavailable` and `OSError`.
+    """
+    with ExitStack() as stack:
+        events, keys = (stack.enter_context(_draft(path)) for path in wanted)
+        if is_sqlite(url):
+            _copy_file(sqlite_path(url), events, keys)
+        else:
+            _dump(url, events, keys)
+
+
+def restore(url: str, backup: Backup) -> None:
+    """Make the ledger that a backup holds, where there is none yet.
+
+    Raises `BackupFailed`, `StorageUnavailable` and `OSError`.
+    """
+    begins = SQLITE_BEGINS if is_sqlite(url) else DUMP_BEGINS
+    for path in backup:
+        with path.open("rb") as file:
+            if file.read(len(begins)) != begins:
+                kind = "file" if is_sqlite(url) else "PostgreSQL"
+                raise BackupFailed(f"{path} is no backup of a ledger in a {kind}")
+    if is_sqlite(url):
+        _restore_file(sqlite_path(url), backup)
+    else:
+        _restore_dump(url, backup)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """A file beside this one that its owner alone can read, and that gets its name when whole."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    draft = Path(name)
+    try:
+        yield draft
+        os.fsync(descriptor)
+        draft.rename(path)
+    finally:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------------ SQLite
+
+
+def _copy_file(source: Path, events: Path, keys: Path) -> None:
+    with (
+        _reported(),
+        closing(sqlite3.connect(source)) as live,
+        closing(sqlite3.connect(events, isolation_level=None)) as copy,
+    ):
+        live.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        copy.execute("PRAGMA secure_delete = ON")  # no page that is left keeps what was taken out
+        copy.execute("ATTACH ? AS kept", (str(keys),))
+        copy.execute("BEGIN")
+        for table in KEY_TABLES:
+            copy.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM main.{table}")
+            copy.execute(f"DELETE FROM main.{table}")
+        copy.execute("COMMIT")
+        copy.execute("DETACH kept")
+        copy.execute("VACUUM")
+
+
+def _restore_file(target: Path, backup: Backup) -> None:
+    left = [path for path in (target, *beside(target)) if path.exists()]
+    if left:
+        names = ", ".join(str(path) for path in left)
+        raise BackupFailed(f"a ledger is or was here: move {names} away, with what begins alike")
+    with _draft(target) as draft:
+        shutil.copyfile(backup.events, draft)
+        with _reported(), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+            copy.execute("ATTACH ? AS kept", (f"{backup.keys}",))
+            copy.execute("BEGIN")
+            for table, last in KEY_TABLES.items():
+                known = f"WHERE id <= ({last.format('main.')})"  # later ones are of other events
+                copy.execute(f"INSERT INTO main.{table} SELECT * FROM kept.{table} {known}")
+            copy.execute("COMMIT")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageUnavailable(str(error)) from error
+
+
+# -------------------------------------------------------------------------------------- PostgreSQL
+
+
+def _dump(url: str, events: Path, keys: Path) -> None:
+    tables = [f"{SCHEMA}.{table}" for table in KEY_TABLES]
+    with _at_one_instant(url) as snapshot:
+        common = ["--format=custom", f"--snapshot={snapshot}"]
+        excluded = [f"--exclude-table-data={table}" for table in tables]
+        only = [f"--table={table}" for table in tables]
+        _run(url, "pg_dump", *common, f"--schema={SCHEMA}", *excluded, f"--file={events}")
+        _run(url, "pg_dump", *common, "--data-only", *only, f"--file={keys}")
+
+
+@contextmanager
+def _at_one_instant(url: str) -> Iterator[str]:
+    try:
+        with psycopg.connect(url) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            found = connection.execute("SELECT pg_export_snapshot()").fetchone()
+            assert found is not None
+            yield found[0]
+    except psycopg.Error as error:
+        raise StorageUnavailable(first_line(error)) from error
+
+
+def _restore_dump(url: str, backup: Backup) -> None:
+    from adapters.storage import postgres_schema
+
+    if postgres_schema.check(url) != [postgres_schema.NO_SCHEMA]:
+        raise BackupFailed(
+            "there is a ledger in this database: name an empty one in ORDER_LEDGER_DATABASE_URL"
+        )
+    postgres_schema.make_role(url)  # to which the dump grants rights
+    for path in backup:
+        options = ["--exit-on-error", "--single-transaction", "--no-owner"]
+        _run(url, "pg_restore", *options, str(path))
+    postgres_schema.init(url)
+    with psycopg.connect(url) as connection:
+        for table, last in KEY_TABLES.items():
+            later = f"id > ({last.format(f'{SCHEMA}.')})"  # they are of other events
+            connection.execute(f"DELETE FROM {SCHEMA}.{table} WHERE {later}".encode())
+
+
+def _run(url: str, program: str, *arguments: str) -> None:
+    """Run a client program of PostgreSQL; nobody sees the password among the processes."""
+    if shutil.which(program) is None:
+        raise BackupFailed(
+            f"{program} is not here: install PostgreSQL's client programs, of the server's version "
+            "or a newer one"
+        )
+    given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    password = given.pop("password", None)
+    environment = os.environ if password is None else {**os.environ, "PGPASSWORD": password}
+    command: Sequence[str] = [program, f"--dbname={make_conninfo(**given)}", *arguments]
+    done = subprocess.run(  # noqa: S603  (no shell, and every argument is ours)
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise BackupFailed(done.stderr.strip() or f"{program} ended with {done.returncode}")

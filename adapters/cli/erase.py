@@ -1,0 +1,149 @@
+"""`order-ledger erase`: what names a person is made unreadable, and every fact stays."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters.access.roles import user_of_this_process
+from adapters.cli.opening import opened
+from adapters.cli.options import AsJson, ending, name
+from adapters.cli.output import Failed, complain, print_json, print_text
+from projections.order_status import ORDER_STATUS
+
+if TYPE_CHECKING:
+    from adapters.erasing import Eraser, ErasureAnswer, Plan
+    from adapters.service import Service
+
+EXAMPLES = ending(
+    "erase 42 --reason 'request 2026-17'",
+    "erase --customer CUS-000017 --reason 'request 2026-17' --yes --json",
+)
+
+
+def erase(
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            metavar="TEXT",
+            parser=name,
+            help="Why; it is kept for ever, so name nobody.",
+        ),
+    ],
+    order_id: Annotated[
+        str | None, typer.Argument(metavar="[ORDER_ID]", parser=name, help="The order's own id.")
+    ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="REF",
+            parser=name,
+            help="Instead of an order: every order of whom the provider calls so.",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="STORE",
+            parser=name,
+            help="The store that the order is of (default), or only this store's orders.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase personal data of an order, or of a customer's orders.
+
+    The keys of what was sealed (bodies, private fields) are destroyed: nobody can read it again.
+    Statuses, amounts, times, ids and hashes stay, and what proves them; so do copies that were
+    made before. Whatever was set aside or refused and names the order or the customer goes too.
+    It cannot be undone; told again, it does what is left.
+    """
+    if (order_id is None) == (customer is None):
+        raise typer.BadParameter("name an order, or a --customer", param_hint="ORDER_ID")
+    with opened(ORDER_STATUS.name) as service:
+        from adapters.erasing import Eraser, answer_of
+
+        eraser = Eraser(service)
+        plans = list(_plans(eraser, order_id, customer, store))
+        _require_something(plans, customer)
+        if not yes:
+            _ask(plans)
+        what = f"{store or 'default'}/{order_id}" if order_id else f"a customer of {store or 'all'}"
+        for plan in plans:
+            _do(service, eraser, plan, what, reason)
+        answer = answer_of(plans, eraser.finish())
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+
+
+def _plans(
+    eraser: "Eraser", order_id: str | None, customer: str | None, store: str | None
+) -> Iterator["Plan"]:
+    from domain.registration import Unknown
+
+    if customer is not None:
+        yield from eraser.of_customer(store, customer)
+        return
+    assert order_id is not None
+    try:
+        yield eraser.of_order(store or "default", order_id)
+    except Unknown as unknown:
+        raise Failed(str(unknown)) from None
+
+
+def _require_something(plans: Sequence["Plan"], customer: str | None) -> None:
+    if not any(plan.orders or plan.deliveries or plan.refusals for plan in plans):
+        raise Failed(f"nothing here is known of a customer {customer}")
+
+
+def _ask(plans: Sequence["Plan"]) -> None:
+    orders = [stream for plan in plans for stream in plan.streams]
+    known = [stream for plan in plans for stream in plan.orders]
+    print_text("Nobody can read again what was told of these persons:")
+    for stream in orders[:20]:
+        print_text(f"order {stream}", indent=2)
+    if len(orders) > 20:
+        print_text(f"and {len(orders) - 20} orders more", indent=2)
+    if len(known) > len(orders):
+        print_text(f"{len(known) - len(orders)} orders were erased before", "dim", indent=2)
+    deliveries = [number for plan in plans for number in plan.deliveries]
+    if deliveries:
+        listed = ", ".join(map(str, deliveries[:20])) + (" and more" if deliveries[20:] else "")
+        print_text(f"{len(deliveries)} deliveries that were set aside: {listed}", indent=2)
+    refused = sum(len(plan.refusals) for plan in plans)
+    if refused:
+        print_text(f"{refused} refused deliveries, which are deleted", indent=2)
+    try:
+        is_wanted = typer.confirm("Erase it?", err=True)
+    except typer.Abort:
+        raise Failed("nothing was erased: nobody said yes, here or with --yes") from None
+    if not is_wanted:
+        raise Failed("nothing was erased")
+
+
+def _do(service: "Service", eraser: "Eraser", plan: "Plan", what: str, reason: str) -> None:
+    from domain.registration import Refused
+
+    caller = user_of_this_process()
+    eraser.sweep(caller, plan, what, reason)
+    for receipt in service.ledger.execute(plan.erasures(caller.who, reason)):
+        if isinstance(receipt, Refused):
+            raise Failed(str(receipt))
+
+
+def _print(answer: "ErasureAnswer") -> None:
+    for order in answer.orders:
+        was = "erased" if order.outcome == "erased" else "was erased before"
+        print_text(f"order {order.order_id} of store {order.store}: {was}")
+    if answer.deliveries:
+        print_text(f"deliveries that were set aside, erased: {len(answer.deliveries)}")
+    if answer.refused_deliveries:
+        print_text(f"refused deliveries, deleted: {answer.refused_deliveries}")
+    if answer.left_to_do:
+        complain(answer.left_to_do)

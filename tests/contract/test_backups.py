@@ -1,0 +1,205 @@
+"""What a backup holds is a whole ledger, its keys lie apart, and neither file alone says who."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests import postgres
+from tests.servers import RunningServer
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "sevi-token-77c2"
+API_TOKEN = "api-token-5b1e"
+PERSON = "Amina Wanjiru"
+
+
+class Shop:
+    """A ledger, and a place to restore it to, both in files or both in PostgreSQL."""
+
+    def __init__(self, folder: Path, urls: list[str] | None) -> None:
+        self.folder = folder
+        self.files = [folder / name / "ledger.db" for name in ("old", "new")]
+        self.is_file = urls is None
+        self.urls = urls or [f"sqlite:///{path}" for path in self.files]
+
+    def env(self, number: int) -> dict[str, str]:
+        """The variables for the first ledger, or for the restored one."""
+        return {
+            "ORDER_LEDGER_DATABASE_URL": self.urls[number],
+            "ORDER_LEDGER_API_TOKENS": json.dumps([API_TOKEN]),
+            "ORDER_LEDGER_PROVIDERS__SEVI__TOKENS": json.dumps([TOKEN]),
+            "XDG_DATA_HOME": str(self.folder / "secrets"),
+            "PATH": f"{postgres.binaries()}:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, number: int = 0) -> RunningServer:
+        """A server on one of the ledgers."""
+        return RunningServer(self.folder, self.env(number))
+
+    def run(self, number: int, *words: str, code: int = 0) -> subprocess.CompletedProcess[bytes]:
+        """A command on one of the ledgers."""
+        done = subprocess.run(
+            [sys.executable, "-m", "adapters.cli", *words],
+            cwd=self.folder,
+            env=self.env(number),
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def back_up(self) -> tuple[Path, Path]:
+        """The two files of a backup of the first ledger."""
+        places = ("--events", str(self.folder / "events"), "--keys", str(self.folder / "keys"))
+        events, keys = self.run(0, "db", "backup", *places).stdout.decode().split()
+        return Path(events), Path(keys)
+
+    def restore(self, events: Path, keys: Path) -> None:
+        """Restore, after the secrets; those of a ledger in PostgreSQL stay where they are."""
+        if self.is_file:
+            self.files[1].parent.mkdir(mode=0o700)
+            for secret in [
+                *self.files[0].parent.glob("*-keys.*"),
+                self.files[0].parent / "key-id-key",
+            ]:
+                shutil.copy(secret, self.files[1].parent)
+        told = self.run(1, "db", "restore", str(events), str(keys)).stdout.decode()
+        assert "run order-ledger verify" in told
+
+    def execute(self, sql: str) -> None:
+        """Run a statement on the first ledger, as its owner."""
+        if self.is_file:
+            with sqlite3.connect(self.files[0]) as connection:
+                connection.execute(sql.replace("order_ledger.", ""))
+            connection.close()
+        else:
+            with psycopg.connect(self.urls[0]) as owner:
+                owner.execute(sql.encode())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    """An empty shop."""
+    if request.param == "sqlite":
+        yield Shop(tmp_path, None)
+        return
+    server = request.getfixturevalue("postgres_server")
+    with postgres.database(server) as old, postgres.database(server) as new:
+        yield Shop(tmp_path, [old, new])
+
+
+def body(order_id: str) -> bytes:
+    return json.dumps(
+        {"orderId": order_id, "orderPayment": "PAID", "customer": {"name": PERSON}}
+    ).encode()
+
+
+def deliver(server: RunningServer, content: bytes) -> dict[str, object]:
+    headers = {"Authorization": TOKEN}
+    answer = server.http.post("/webhooks/sevi", content=content, headers=headers)
+    told: dict[str, object] = answer.raise_for_status().json()
+    return told
+
+
+def history(server: RunningServer, order_id: str, position: object) -> object:
+    headers = {"Authorization": f"Bearer {API_TOKEN}"}
+    path = f"/orders/{order_id}/history?min_position={position}"
+    return server.http.get(path, headers=headers).raise_for_status().json()
+
+
+def test_a_restored_ledger_is_the_one_that_was_backed_up_while_it_ran(shop: Shop) -> None:
+    server = shop.start()
+    first = deliver(server, body("1"))
+    deliver(server, b"no JSON of Amina's")
+    backup = shop.back_up()
+    deliver(server, body("2"))
+    before = history(server, "1", first["position"])
+    server.stop()
+
+    shop.restore(*backup)
+    server = shop.start(1)
+    assert history(server, "1", first["position"]) == before
+    assert deliver(server, body("1")) == first | {"outcome": "duplicate"}
+    second = deliver(server, body("2"))
+    assert (second["outcome"], second["position"]) == ("recorded", "0-4"), "what came later is not"
+    server.stop()
+    assert shop.run(1, "deliveries", "show", "1", "--raw").stdout == body("1")
+    assert shop.run(1, "quarantine", "show", "2", "--raw").stdout == b"no JSON of Amina's"
+    shop.run(1, "verify")
+    actions = [
+        o["action"] for o in json.loads(shop.run(1, "operators", "log", "--json").stdout)["items"]
+    ]
+    assert actions[-2:] == ["db restore", "db backup"]
+
+
+def test_the_events_hold_no_key_and_nobody_but_the_owner_reads_either(shop: Shop) -> None:
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    events, keys = shop.back_up()
+    assert [path.stat().st_mode & 0o777 for path in (events, keys)] == [0o600, 0o600]
+    for path in (events, keys):
+        assert PERSON.encode() not in path.read_bytes()
+    assert [_rows(shop, path, "order_keys") for path in (events, keys)] == [0, 1]
+    assert [_rows(shop, path, "stored_events") for path in (events, keys)] == [2, 0]
+    assert [path.name for path in events.parent.iterdir()] == [events.name], "nothing is left over"
+
+
+def _rows(shop: Shop, path: Path, table: str) -> int:
+    if shop.is_file:
+        with sqlite3.connect(path) as connection:
+            there = connection.execute(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'")
+            if not there.fetchone():
+                return 0
+            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        connection.close()
+        return int(count)
+    program = str(postgres.binaries() / "pg_restore")
+    command = [program, f"--table={table}", "--data-only", "-f", "-", str(path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    copied = [n for n, line in enumerate(lines) if line.startswith("COPY ")]
+    return lines.index("\\.", copied[0]) - copied[0] - 1 if copied else 0
+
+
+def test_who_was_erased_since_stays_so_where_the_keys_are_of_a_later_backup(shop: Shop) -> None:
+    server = shop.start()
+    for order_id in ("1", "2"):
+        deliver(server, body(order_id))
+    events, _ = shop.back_up()
+    shop.execute("DELETE FROM order_ledger.order_keys WHERE id = 1")
+    deliver(server, body("3"))
+    server.stop()
+    for path in (shop.folder / "events").iterdir():
+        path.rename(path.with_name("first.events"))
+    _, keys = shop.back_up()
+
+    shop.restore(shop.folder / "events" / "first.events", keys)
+    shop.run(1, "deliveries", "show", "1", "--raw", code=1)
+    assert shop.run(1, "deliveries", "show", "2", "--raw").stdout == body("2")
+    server = shop.start(1)
+    assert deliver(server, body("4"))["position"] == "0-6", "an order in the place of the third"
+    server.stop()
+    assert shop.run(1, "deliveries", "show", "3", "--raw").stdout == body("4")
+    assert events.name
+
+
+def test_nothing_is_restored_over_a_ledger_or_from_what_is_no_backup(shop: Shop) -> None:
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    events, keys = shop.back_up()
+    refused = shop.run(0, "db", "restore", str(events), str(keys), code=1)
+    assert b"a ledger is or was here" in refused.stderr or b"there is a ledger" in refused.stderr
+    (shop.folder / "wrong").write_bytes(b"no backup")
+    refused = shop.run(1, "db", "restore", str(events), "wrong", code=1)
+    assert b"wrong is no backup of a ledger in" in refused.stderr
+    same = str(shop.folder)
+    shop.run(0, "db", "backup", "--events", same, "--keys", same, code=2)

@@ -1,0 +1,1 @@
+"""Ledgers that earlier versions wrote. Their files never change; every later version reads them."""
