@@ -8,7 +8,6 @@ import pytest
 from adapters.storage.log import StorageUnavailable
 from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_log import SQLiteLog
-from domain.payment import Outcome
 from tests.contract.logs import FakeClock, entry, event, sqlite_log
 
 TAMPERING = {
@@ -83,21 +82,14 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [1, 3])
+def test_a_file_from_before_the_format_was_settled_is_refused(tmp_path: Path, schema: int) -> None:
     connection = sqlite3.connect(tmp_path / "ledger.db")
-    connection.executescript(
-        """
-        CREATE TABLE deliveries (id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL,
-            recorded_at INTEGER NOT NULL, provider TEXT NOT NULL, outcome TEXT NOT NULL,
-            idx INTEGER, originator_id TEXT, body_hash TEXT NOT NULL, reason TEXT);
-        INSERT INTO deliveries VALUES (1, 0, 0, 'sevi', 'quarantined', NULL, NULL, 'ab', 'why');
-        PRAGMA user_version = 1;
-        """
-    )
+    connection.execute("CREATE TABLE deliveries (id INTEGER PRIMARY KEY)")
+    connection.execute(f"PRAGMA user_version = {schema}")
     connection.close()
-    with sqlite_log(tmp_path, FakeClock()) as log:
-        log.append([entry(event("s/a", 1))])
-        old, new = reversed(log.deliveries(tuple(Outcome), None, 10))
-        assert [row.id for row in log.set_aside(None, 10)] == [1]
-    assert (old.reason, old.origin, old.body_bytes) == ("why", "webhook", None)
-    assert new.id == 2
+    with (
+        pytest.raises(StorageUnavailable, match="read it with the release that wrote it"),
+        sqlite_log(tmp_path, FakeClock()),
+    ):
+        pass

@@ -21,6 +21,7 @@ import httpx
 import psycopg
 
 from tests import postgres
+from tests.vaults import MASTER
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-webhook-token-of-the-bench"
@@ -232,6 +233,8 @@ def environment(name: str, database: str) -> dict[str, str]:
             "ORDER_LEDGER_DATABASE_URL": database or "sqlite:///ledger.db",
             "ORDER_LEDGER_PROVIDERS": json.dumps({"sevi": {"tokens": [TOKEN]}}),
             "ORDER_LEDGER_API_TOKENS": json.dumps([API_TOKEN]),
+            # Of the ledgers, too, that are filled before a server opens them.
+            "ORDER_LEDGER_MASTER_KEYS": json.dumps([MASTER]),
         }
     if not database:
         return {

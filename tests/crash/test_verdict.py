@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ledger import Delivery as Told
 from adapters.service import Service
 from adapters.settings import load_settings
 from adapters.storage.log import LogEntry
@@ -28,14 +29,17 @@ class Ledger:
         self.views_file = folder / "ledger-views.db"
         self.service = Service(load_settings(database_url=f"sqlite:///{folder / 'ledger.db'}"))
         told = [(PAID, PaymentStatus.PAID), (PENDING, PaymentStatus.PENDING)]
-        receipts = self.service.ledger.record(
-            [delivery(notice(sent.order_id, status, sent.body)) for sent, status in told]
-        )
+        receipts = self.service.ledger.record([self._came(*one) for one in told])
         self.acknowledged = [
             Acknowledged(sent, receipt.outcome.value, str(receipt.position))
             for (sent, _), receipt in zip(told, receipts, strict=True)
         ]
         self.service.runner.catch_up()
+
+    def _came(self, sent: Delivery, status: PaymentStatus) -> Told:
+        known_by = self.service.vault.hashing.body(sent.body)
+        hashes = {"delivery_key": known_by, "body_hash": known_by}
+        return delivery(notice(sent.order_id, status, sent.body, **hashes))
 
     def append(self, event: OrderEvent) -> None:
         """Append what no decision made."""
