@@ -86,6 +86,9 @@ class Hidden(NamedTuple):
     customer: str | None = None
 
 
+NOTHING_HIDDEN = Hidden()  # no name is looked for
+
+
 class Listed(NamedTuple):
     """Orders, and the place after which the list goes on, or None at its end. There may be fewer
     than were asked for, even none, and yet more further on."""
@@ -100,7 +103,7 @@ def list_orders(
     after: Cursor | None,
     limit: int,
     param: Callable[[Any], Any],
-    hidden: Hidden,
+    hidden: Hidden = NOTHING_HIDDEN,
 ) -> Listed:
     """The next orders after a place; `param` gives a value the form in which it is kept.
 
