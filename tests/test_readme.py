@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from domain.gate import MISMATCHES
 from domain.transitions import TRANSITIONS, edges
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+GUARANTEES = ROOT / "docs" / "guarantees.md"
 PART = re.compile(r"(?<=<!-- transitions -->\n).*?(?=<!-- /transitions -->)", re.DOTALL)
 
 
@@ -31,10 +34,18 @@ def test_the_transition_table_is_the_codes_own() -> None:
     assert found[0] == transitions(), "run scripts/readme"
 
 
-def test_every_file_that_the_readme_names_exists() -> None:
-    names = re.findall(r"`((?:tests|domain|docs|scripts)/[\w./-]+)`", README.read_text())
+@pytest.mark.parametrize("page", [README, GUARANTEES], ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    names = re.findall(r"`((?:tests|domain|docs|scripts)/[\w./-]+)`", page.read_text())
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_command_that_the_guarantees_name_exists() -> None:
+    commands = re.findall(r"`order-ledger ([a-z]+(?: [a-z]+)?)", GUARANTEES.read_text())
+    reference = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    assert commands
+    assert [name for name in commands if f"## order-ledger {name}\n" not in reference] == []
 
 
 if __name__ == "__main__":

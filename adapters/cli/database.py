@@ -102,7 +102,8 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
         done = Operation.by(user_of_this_process(), "db restore", events.name)
         service.operators.append(done)
         head = service.ledger.event_log.head()
-    typer.echo(f"the ledger is back, up to {head or 'its beginning'}: run order-ledger verify")
+    upto = head or "its beginning"
+    typer.echo(f"the ledger is back, up to {upto}: start it, then run order-ledger verify")
 
 
 def _url() -> str:
