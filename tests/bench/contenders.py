@@ -31,9 +31,10 @@ STOP_SECONDS = 30
 CATCH_UP_SECONDS = 180
 POLL_SECONDS = 0.05
 OURS = ("sqlite", "postgres")
-UNSEALED = {"unsealed-sqlite": "sqlite", "unsealed-postgres": "postgres"}  # of which of ours
-SERVICES = (*OURS, *UNSEALED)
-NAMES = ("empty", "straightforward-sqlite", "straightforward-postgres", *UNSEALED, *OURS)
+# Of which of ours: without checkpoints, and without anything sealed for persons.
+PLAIN = {"plain-sqlite": "sqlite", "plain-postgres": "postgres"}
+SERVICES = (*OURS, *PLAIN)
+NAMES = ("empty", "straightforward-sqlite", "straightforward-postgres", *PLAIN, *OURS)
 POSTGRES_SHOWN = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 
 
@@ -221,7 +222,8 @@ def serving(name: str, folder: Path, database: str) -> Iterator[Running]:
 
 def _command(name: str) -> list[str]:
     if name in SERVICES:
-        return ["adapters.cli", "serve", "--host", "127.0.0.1", "--port", "0"]
+        module = "tests.bench.plain" if name in PLAIN else "adapters.cli"
+        return [module, "serve", "--host", "127.0.0.1", "--port", "0"]
     return ["tests.bench.responders", name.partition("-")[0]]
 
 
@@ -229,7 +231,7 @@ def environment(name: str, database: str) -> dict[str, str]:
     """The configuration of a contender, as variables."""
     if name in SERVICES:
         return {
-            **({"ORDER_LEDGER_SEAL_SECONDS": "0"} if name in UNSEALED else {}),
+            **({"ORDER_LEDGER_SEAL_SECONDS": "0"} if name in PLAIN else {}),
             "ORDER_LEDGER_DATABASE_URL": database or "sqlite:///ledger.db",
             "ORDER_LEDGER_PROVIDERS": json.dumps({"sevi": {"tokens": [TOKEN]}}),
             "ORDER_LEDGER_API_TOKENS": json.dumps([API_TOKEN]),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.bench.contenders import OURS, TOKEN, UNSEALED, Machinery, Running, running
+from tests.bench.contenders import OURS, PLAIN, TOKEN, Machinery, Running, running
 from tests.bench.figures import Report, shown, spread, table
 from tests.bench.generator import Answers, Load, send
 from tests.bench.usage import measured
@@ -15,7 +15,7 @@ COLUMNS = (
     "requests_per_second", "ratio", "p50_ms", "p99_ms", "server_cpu_us", "database_cpu_us",
     "server_cpu_seconds", "database_cpu_seconds", "rss_mb",
 )  # fmt: skip
-OF_SEALED = ("ratio_to_unsealed",)
+OF_PLAIN = ("ratio_to_plain",)
 OF_OURS = (
     "ledger_bytes_per_delivery", "views_bytes_per_delivery", "log_bytes_per_delivery",
     "lag_events", "catch_up_seconds",
@@ -83,9 +83,9 @@ def _workload(plan: Plan, machine: Machinery, workload: str, connections: int) -
     for rounds in taken.values():
         for one, empty in zip(rounds, taken.get("empty", []), strict=False):
             one["ratio"] = one["requests_per_second"] / empty["requests_per_second"]
-    for unsealed, sealed in UNSEALED.items():
-        for one, other in zip(taken.get(sealed, []), taken.get(unsealed, []), strict=False):
-            one["ratio_to_unsealed"] = one["requests_per_second"] / other["requests_per_second"]
+    for plain, ours in PLAIN.items():
+        for one, other in zip(taken.get(ours, []), taken.get(plain, []), strict=False):
+            one["ratio_to_plain"] = one["requests_per_second"] / other["requests_per_second"]
     return {
         "workload": workload,
         "connections": connections,
@@ -150,7 +150,7 @@ def _send(
 
 
 def _summary(rounds: Sequence[Report]) -> Report:
-    names = [name for name in (*COLUMNS, *OF_OURS, *OF_SEALED) if name in rounds[0]]
+    names = [name for name in (*COLUMNS, *OF_OURS, *OF_PLAIN) if name in rounds[0]]
     return {
         **{name: spread([one[name] for one in rounds]) for name in names},
         "acknowledged": sum(one["acknowledged"] for one in rounds),
@@ -181,8 +181,9 @@ def told(report: Report) -> Iterator[str]:
                 ],
             )  # fmt: skip
         for name, one in part["contenders"].items():
-            if "ratio_to_unsealed" in one:
-                yield f"{name} to itself without sealing: {shown(one['ratio_to_unsealed'], 3)}"
+            if "ratio_to_plain" in one:
+                told = shown(one["ratio_to_plain"], 3)
+                yield f"{name} to itself without checkpoints and without sealed bodies: {told}"
             if one["other_answers"] or one["lost_connections"]:
                 yield (
                     f"NOT ACKNOWLEDGED by {name}: {one['other_answers']}, "

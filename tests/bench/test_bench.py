@@ -57,7 +57,7 @@ def test_everything_is_measured_and_reported() -> None:
         assert set(report["append"][name]["sizes"]) == {"100", "300"}
         assert report["memory"][name]["samples"][-1]["deliveries"] >= 300
         assert report["memory"][name]["lag_events"] >= 0
-        assert part["contenders"][name]["ratio_to_unsealed"]["median"] > 0
+        assert part["contenders"][name]["ratio_to_plain"]["median"] > 0
         assert report["evidence"][name]["verify"]["is_sound"]
         assert report["evidence"][name]["verify"]["ratio"]["median"] > 0
         assert set(report["evidence"][name]["proofs"]) == {"300", "600"}
