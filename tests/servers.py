@@ -26,7 +26,9 @@ class RunningServer:
         arguments: Sequence[str] = ("--port", "0"),
     ) -> None:
         self.folder = folder
-        self._env = dict(env or {})
+        # Servers that lie beside each other may share a ledger, and so its secrets.
+        self._env = {"XDG_DATA_HOME": str(folder.parent / "data"), **(env or {})}
+        self._data = Path(self._env["XDG_DATA_HOME"])
         self._arguments = tuple(arguments)
         self.start()
 
@@ -53,12 +55,17 @@ class RunningServer:
     @property
     def webhook_token(self) -> str:
         """The token that the server made for Sevi."""
-        return (self.folder / "var" / "webhook-token-sevi").read_text().strip()
+        return self._made("webhook-token-sevi")
 
     @property
     def api_token(self) -> str:
         """The token that the server made for its query API."""
-        return (self.folder / "var" / "api-token").read_text().strip()
+        return self._made("api-token")
+
+    def _made(self, name: str) -> str:
+        """A secret that lies beside the ledger's file, or, for PostgreSQL, in the data folder."""
+        beside = self.folder / "var" / name
+        return (beside if beside.exists() else next(self._data.rglob(name))).read_text().strip()
 
     @property
     def errors(self) -> str:
