@@ -106,10 +106,24 @@ def _copy_file(source: Path, events: Path, keys: Path) -> None:
         copy.execute("BEGIN")
         for table in KEY_TABLES:
             copy.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM main.{table}")
-            copy.execute(f"DELETE FROM main.{table}")
+            with _unguarded(copy, table):
+                copy.execute(f"DELETE FROM main.{table}")
         copy.execute("COMMIT")
         copy.execute("DETACH kept")
         copy.execute("VACUUM")
+
+
+@contextmanager
+def _unguarded(copy: sqlite3.Connection, table: str) -> Iterator[None]:
+    """Without its triggers, which let a key go with its erasure alone: from a copy it may go."""
+    triggers = copy.execute(
+        "SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", (table,)
+    ).fetchall()
+    for name, _ in triggers:
+        copy.execute(f"DROP TRIGGER main.{name}")
+    yield
+    for _, sql in triggers:
+        copy.execute(sql)
 
 
 def _restore_file(target: Path, backup: Backup) -> None:
