@@ -4,10 +4,13 @@ databases."""
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -24,7 +27,8 @@ from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.vault import VaultTrouble, rotating
 from adapters.vault.dictionaries import common
-from adapters.vault.keys import Master
+from adapters.vault.keys import Master, key_id
+from adapters.vault.masters import MasterSource
 from adapters.vault.rotating import Rotation
 from domain.events import News, PersonalDataErased
 from domain.payment import Outcome
@@ -303,6 +307,47 @@ def test_a_rotation_goes_on_where_it_was_interrupted_beside_a_service(
     (same,) = anew.hears("sevi", paid(anew, "meanwhile"))
     assert same.outcome is Outcome.DUPLICATE
     anew.service.close()
+    shop.service.close()
+
+
+def test_two_rotations_at_once_leave_every_master_key_in_the_file(
+    url: str, master: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Shop(url, master)
+    first.service.vault.open()
+    first.service.close()
+    operators = [Shop(url, master) for _ in range(2)]
+    for operator in operators:
+        operator.service.vault.open()
+    both_read, write = Barrier(2), MasterSource.write
+
+    def slowly(self: MasterSource, keys: Sequence[bytes]) -> None:
+        with suppress(BrokenBarrierError):  # under the lock the other never comes
+            both_read.wait(0.5)
+        write(self, keys)
+
+    monkeypatch.setattr(MasterSource, "write", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: Rotation(each.service.vault).run(), operators))
+    for operator in operators:
+        operator.service.close()
+    again = Shop(url, master)
+    again.service.vault.open()
+    known = {row.key_id for row in again.service.storage.vault.masters()}
+    in_file = again.service.vault.source.keys()
+    assert known == set(map(key_id, in_file))
+    again.service.close()
+
+
+def test_no_file_of_master_keys_is_written_without_one_that_is_needed(
+    url: str, master: Path
+) -> None:
+    shop = Shop(url, master)
+    shop.service.vault.open()
+    master.unlink()
+    with pytest.raises(VaultTrouble, match="wrapped by the master key"):
+        Rotation(shop.service.vault).run()
+    assert not master.exists()
     shop.service.close()
 
 
