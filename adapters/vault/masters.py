@@ -51,10 +51,12 @@ class MasterSource:
         with suppress(FileExistsError):
             os.link(draft, self.path)
         draft.unlink()
+        _name_on_disk(self.path)
 
     def write(self, keys: Sequence[bytes]) -> None:
         """Keep these keys, newest first, in place of what was there."""
         _draft(self.path, keys).replace(self.path)
+        _name_on_disk(self.path)
 
 
 class Masters:
@@ -92,11 +94,17 @@ class Masters:
         return self._held[self.newest]
 
     def of(self, number: int) -> Master:
-        """The one of a number; another process may have made it since. Raises `VaultTrouble`."""
+        """The one of a number; another process may have made it since. Raises `Unopened` for a
+        number that the ledger never gave, and `VaultTrouble`."""
         if number not in self._held:
             self.open()
         if number not in self._held:
-            raise VaultTrouble(f"a key is wrapped by a master key {number} that nobody knows")
+            if all(row.number != number for row in self._tables.masters()):
+                raise Unopened(f"a key was changed: no master key has the number {number}")
+            raise VaultTrouble(
+                f"a key is wrapped by the retired master key {number}, which is not in "
+                f"{self.source.where}: put it back there"
+            )
         return self._held[number]
 
     def with_new(self, rows: Sequence[MasterRow]) -> bytes:
@@ -156,3 +164,12 @@ def _draft(path: Path, keys: Sequence[bytes]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return Path(draft)
+
+
+def _name_on_disk(path: Path) -> None:
+    """Have the name of a file on the disk as well, before the database says that its keys are."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

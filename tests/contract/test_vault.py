@@ -3,6 +3,7 @@ databases."""
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,8 +133,8 @@ def shop(url: str, master: Path) -> Iterator[Shop]:
     opened.service.close()
 
 
-def paid(shop: Shop, order_id: str = "1") -> bytes:
-    return shop.senders["sevi"].sample(order_id, "PAID", NOW)
+def paid(shop: Shop, order_id: str = "1", status: str = "PAID") -> bytes:
+    return shop.senders["sevi"].sample(order_id, status, NOW)
 
 
 def typed(amount: str = "902.10") -> bytes:
@@ -213,6 +214,18 @@ def test_a_key_that_is_gone_and_that_nobody_destroyed_is_named(shop: Shop) -> No
         c.execute(f"DELETE FROM {shop.service.storage.vault.schema}order_keys")
     (found,) = shop.verdict().findings
     assert (found.at, "nobody erased it" in found.problem) == ("delivery 1", True)
+
+
+def test_the_key_of_an_erased_order_opens_nothing_where_it_came_back(shop: Shop) -> None:
+    shop.hears("sevi", paid(shop, "1"), paid(shop, "2"))
+    version = len(shop.service.ledger.history("default/1")) + 1
+    told = {"reason": "she asked for it", "by": "user ann"}
+    shop.service.ledger.save(
+        PersonalDataErased(originator_id="default/1", originator_version=version, **told)
+    )
+    assert len(shop.service.storage.vault.keys_after("order_keys", 0, 3)) == 2, "its key is there"
+    assert shop.service.bodies.kept_with([1, 2]).keys() == {2}
+    assert shop.verdict().findings == []
 
 
 def test_what_was_typed_is_taken_in_by_the_order_that_goes_by_it(shop: Shop) -> None:
@@ -349,6 +362,39 @@ def test_no_file_of_master_keys_is_written_without_one_that_is_needed(
         Rotation(shop.service.vault).run()
     assert not master.exists()
     shop.service.close()
+
+
+def test_the_name_of_the_file_is_on_the_disk_before_the_ledger_knows_its_keys(
+    master: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, fsync = [], os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        if os.path.samestat(os.fstat(descriptor), master.parent.stat()):
+            seen.append(master.read_text())
+
+    monkeypatch.setattr(os, "fsync", watched)
+    source = MasterSource(master)
+    source.make()
+    first = master.read_text()
+    source.write([bytes(32)])
+    assert seen == [first, master.read_text()]
+
+
+def test_a_key_with_a_changed_master_number_stops_its_order_alone(shop: Shop) -> None:
+    shop.hears("sevi", paid(shop, "1"), paid(shop, "2"))
+    tables = shop.service.storage.vault
+    (damaged, _) = tables.keys_after("order_keys", 0, 2)
+    tables.rewrap("order_keys", [(damaged, b"\x08" + damaged.wrapped[1:])])
+    later = Shop(shop.url, shop.service.vault.source.path)
+    first, second = later.hears("sevi", paid(later, "1", "PENDING"), paid(later, "2", "PENDING"))
+    assert (first.outcome, second.outcome) == (Outcome.QUARANTINED, Outcome.STALE)
+    assert later.service.bodies.kept_with([1, 2]).keys() == {2}
+    Rotation(later.service.vault).run()
+    assert later.service.bodies.kept_with([1, 2]).keys() == {2}
+    assert any("key" in str(finding) for finding in later.verdict().findings)
+    later.service.close()
 
 
 def test_a_key_opens_nothing_but_what_it_was_wrapped_for() -> None:
