@@ -1,8 +1,9 @@
 """Backups of a ledger: the events in one file, the orders' keys in another.
 
 Both are of one instant, and are to be kept apart. Events may be restored with keys of a later
-backup: who was erased in between stays so. Who is erased is so in every file of events at once, and
-for good as soon as no file of keys is left that is older.
+backup: who was erased in between stays so, and what wraps the keys comes with them. Who is erased
+in the events stays so with keys of an earlier one. An erasure is for good as soon as no older
+file of keys is left.
 
 For a ledger in a file the events are an SQLite file, for one in PostgreSQL pg_dump's custom format.
 """
@@ -29,6 +30,14 @@ KEY_TABLES = {
     "order_keys": "SELECT coalesce(max(idx), 0) FROM {}stored_events",
     "body_keys": "SELECT coalesce(max(id), 0) FROM {}deliveries",
 }
+# What wraps the keys, and the one of hashes: only together do they open.
+WHOLE_TABLES = ("master_keys", "ledger_keys")
+ALL_TABLES = (*KEY_TABLES, *WHOLE_TABLES)
+# The keys of orders that were erased; an older file of keys still holds them.
+ERASED = (
+    "id IN (SELECT begun.idx FROM {0}stored_events AS begun JOIN {0}stored_events AS erased "
+    "ON erased.originator_id = begun.originator_id WHERE erased.topic = 'PersonalDataErased')"
+)
 SCHEMA = "order_ledger"
 SQLITE_BEGINS = b"SQLite format 3\0"
 DUMP_BEGINS = b"PGDMP"
@@ -100,11 +109,11 @@ def _copy_file(source: Path, events: Path, keys: Path) -> None:
         closing(sqlite3.connect(events, isolation_level=None)) as copy,
     ):
         live.backup(copy, pages=-1)
-        copy.execute("PRAGMA journal_mode = DELETE")
+        copy.execute("PRAGMA journal_mode = MEMORY")  # a file of it would hold the keys
         copy.execute("PRAGMA secure_delete = ON")  # no page that is left keeps what was taken out
         copy.execute("ATTACH ? AS kept", (str(keys),))
         copy.execute("BEGIN")
-        for table in KEY_TABLES:
+        for table in ALL_TABLES:
             copy.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM main.{table}")
             with _unguarded(copy, table):
                 copy.execute(f"DELETE FROM main.{table}")
@@ -134,11 +143,16 @@ def _restore_file(target: Path, backup: Backup) -> None:
     with _draft(target) as draft:
         shutil.copyfile(backup.events, draft)
         with _reported(), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode = MEMORY")
+            copy.execute("PRAGMA secure_delete = ON")  # of keys whose order was erased
             copy.execute("ATTACH ? AS kept", (f"{backup.keys}",))
             copy.execute("BEGIN")
             for table, last in KEY_TABLES.items():
                 known = f"WHERE id <= ({last.format('main.')})"  # later ones are of other events
                 copy.execute(f"INSERT INTO main.{table} SELECT * FROM kept.{table} {known}")
+            for table in WHOLE_TABLES:
+                copy.execute(f"INSERT INTO main.{table} SELECT * FROM kept.{table}")
+            copy.execute(f"DELETE FROM main.order_keys WHERE {ERASED.format('main.')}")
             copy.execute("COMMIT")
 
 
@@ -154,7 +168,7 @@ def _reported() -> Iterator[None]:
 
 
 def _dump(url: str, events: Path, keys: Path) -> None:
-    tables = [f"{SCHEMA}.{table}" for table in KEY_TABLES]
+    tables = [f"{SCHEMA}.{table}" for table in ALL_TABLES]
     with _at_one_instant(url) as snapshot:
         common = ["--format=custom", f"--snapshot={snapshot}"]
         excluded = [f"--exclude-table-data={table}" for table in tables]
@@ -192,6 +206,8 @@ def _restore_dump(url: str, backup: Backup) -> None:
         for table, last in KEY_TABLES.items():
             later = f"id > ({last.format(f'{SCHEMA}.')})"  # they are of other events
             connection.execute(f"DELETE FROM {SCHEMA}.{table} WHERE {later}".encode())
+        erased = ERASED.format(f"{SCHEMA}.")
+        connection.execute(f"DELETE FROM {SCHEMA}.order_keys WHERE {erased}".encode())
 
 
 def _run(url: str, program: str, *arguments: str) -> None:

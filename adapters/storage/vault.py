@@ -112,7 +112,8 @@ class VaultTables:
         c.execute(f"INSERT INTO {self.schema}ledger_keys VALUES (?, ?)", (name, wrapped))
 
     def keys_of(self, streams: Sequence[str]) -> Mapping[str, bytes]:
-        """The wrapped keys of some orders, as far as they have one."""
+        """The wrapped keys of some orders, as far as they have one. None of an order that was
+        erased: an older backup may have brought its key back."""
         if not streams:
             return {}
         marks = ", ".join("?" * len(streams))
@@ -121,7 +122,10 @@ class VaultTables:
                 f"SELECT e.originator_id, k.wrapped FROM {self.schema}stored_events AS e "
                 f"JOIN {self.schema}order_keys AS k ON {self.here('k.')} AND k.id = e.idx "
                 f"WHERE {self.here('e.')} AND e.originator_version = 1 "
-                f"AND e.originator_id IN ({marks})",
+                f"AND e.originator_id IN ({marks}) AND NOT EXISTS ("
+                f"SELECT 1 FROM {self.schema}stored_events AS erased WHERE {self.here('erased.')} "
+                "AND erased.originator_id = e.originator_id "
+                "AND erased.topic = 'PersonalDataErased')",
                 list(streams),
             )
             return {stream: bytes(wrapped) for stream, wrapped in c.fetchall()}

@@ -51,10 +51,12 @@ class MasterSource:
         with suppress(FileExistsError):
             os.link(draft, self.path)
         draft.unlink()
+        _name_on_disk(self.path)
 
     def write(self, keys: Sequence[bytes]) -> None:
         """Keep these keys, newest first, in place of what was there."""
         _draft(self.path, keys).replace(self.path)
+        _name_on_disk(self.path)
 
 
 class Masters:
@@ -77,31 +79,43 @@ class Masters:
                 if found is not None:
                     self._held[row.number] = found
                 elif row.retired_at is None:
-                    raise VaultTrouble(
-                        f"the keys of this ledger are wrapped by the master key {row.key_id}, "
-                        f"which is not in {self.source.where}: put it back there, or name it in "
-                        "master_keys or master_key_file. Without it nothing that is sealed can be "
-                        "read, and no other is made"
-                    )
+                    raise self._missing(row)
         self.newest = rows[-1].number if rows else 0
+
+    def _missing(self, row: MasterRow) -> VaultTrouble:
+        return VaultTrouble(
+            f"the keys of this ledger are wrapped by the master key {row.key_id}, which is not in "
+            f"{self.source.where}: put it back there, or name it in master_keys or "
+            "master_key_file. Without it nothing that is sealed can be read, and no other is made"
+        )
 
     def current(self) -> Master:
         """The one that wraps."""
         return self._held[self.newest]
 
     def of(self, number: int) -> Master:
-        """The one of a number; another process may have made it since. Raises `VaultTrouble`."""
+        """The one of a number; another process may have made it since. Raises `Unopened` for a
+        number that the ledger never gave, and `VaultTrouble`."""
         if number not in self._held:
             self.open()
         if number not in self._held:
-            raise VaultTrouble(f"a key is wrapped by a master key {number} that nobody knows")
+            if all(row.number != number for row in self._tables.masters()):
+                raise Unopened(f"a key was changed: no master key has the number {number}")
+            raise VaultTrouble(
+                f"a key is wrapped by the retired master key {number}, which is not in "
+                f"{self.source.where}: put it back there"
+            )
         return self._held[number]
 
-    def with_new(self) -> bytes:
+    def with_new(self, rows: Sequence[MasterRow]) -> bytes:
         """The master key that is to wrap next: one that is configured by value and not known yet,
-        or else one that is made, in front of the others in the file. Raises `VaultTrouble`."""
+        or else one that is made, in front of the others in the file. To be called under the lock
+        of the tables, with the rows that are there then. Raises `VaultTrouble`."""
         keys = self.source.keys()
-        known = [row.key_id for row in self._tables.masters()]
+        for row in rows:
+            if row.retired_at is None and find(row, keys, self.ledger_id) is None:
+                raise self._missing(row)  # what is written would lack it too
+        known = [row.key_id for row in rows]
         if keys and key_id(keys[0]) not in known:  # also where making it known was interrupted
             return keys[0]
         if self.source.configured:
@@ -150,3 +164,12 @@ def _draft(path: Path, keys: Sequence[bytes]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return Path(draft)
+
+
+def _name_on_disk(path: Path) -> None:
+    """Have the name of a file on the disk as well, before the database says that its keys are."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

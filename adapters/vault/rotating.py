@@ -29,16 +29,12 @@ class Rotation:
         the one that it made."""
         masters = self._vault.masters
         masters.open()
-        rows = self._tables.masters()
-        if len([row for row in rows if row.retired_at is None]) > 1:
-            return masters.current()
-        raw = masters.with_new()
-        number = rows[-1].number + 1
         with self._tables.transaction(commit=True) as c:
-            self._tables.lock(c)
-            if len(self._tables.masters_in(c)) == len(rows):
-                key_id, proof = proof_of(number, raw, masters.ledger_id)
-                self._tables.add_master(c, number, key_id, proof)
+            self._tables.lock(c)  # of the file as well: of two at once, one would lose its key
+            rows = self._tables.masters_in(c)
+            if len([row for row in rows if row.retired_at is None]) == 1:
+                number, raw = rows[-1].number + 1, masters.with_new(rows)
+                self._tables.add_master(c, number, *proof_of(number, raw, masters.ledger_id))
         self._vault.refresh()
         return masters.current()
 
@@ -53,14 +49,14 @@ class Rotation:
                 anew = [
                     (key, self._anew(key.wrapped, about[key.id], new))
                     for key in batch
-                    if master_of(key.wrapped) != new.number and key.id in about
+                    if master_of(key.wrapped) < new.number and key.id in about
                 ]
                 if anew:
                     self._tables.rewrap(table, anew)
                 done += len(batch)
                 tell(done)
         before = self._tables.ledger_key(HASH_KEY)
-        if before is not None and master_of(before) != new.number:
+        if before is not None and master_of(before) < new.number:
             wrapped = self._anew(before, about_ledger(HASH_KEY), new)
             self._tables.rewrap_ledger_key(HASH_KEY, before, wrapped)
         with self._tables.transaction(commit=True) as c:

@@ -50,8 +50,11 @@ class Vault:
             wrapped = self.tables.ledger_key(HASH_KEY)
             if wrapped is None:
                 raise VaultTrouble("the ledger's hash key is missing: its tables were damaged")
-            master = masters.of(master_of(wrapped))
-            raw = master.unwrap(wrapped, about_ledger(HASH_KEY))
+            try:
+                master = masters.of(master_of(wrapped))
+                raw = master.unwrap(wrapped, about_ledger(HASH_KEY))
+            except Unopened as error:
+                raise VaultTrouble(f"the ledger's hash key was damaged: {error}") from error
             self._hashing = Hashing(raw)
             self._unproven = OrderKey(hmac.digest(raw, b"order-ledger unproven", "sha256"))
             self._masters = masters

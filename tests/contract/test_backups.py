@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from adapters import backups
 from tests import postgres
 from tests.servers import RunningServer
 
@@ -192,3 +194,64 @@ def test_nothing_is_restored_over_a_ledger_or_from_what_is_no_backup(shop: Shop)
     assert b"wrong is no backup of a ledger in" in refused.stderr
     same = str(shop.folder)
     shop.run(0, "db", "backup", "--events", same, "--keys", same, code=2)
+
+
+def test_the_newest_keys_open_older_events_after_the_master_key_was_rotated(shop: Shop) -> None:
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    for path in shop.back_up():
+        path.rename(shop.folder / f"first{path.suffix}")
+    shop.run(0, "keys", "rotate-master")
+    _, keys = shop.back_up()
+
+    shop.restore(shop.folder / "first.events", keys)
+    assert shop.run(1, "deliveries", "show", "1", "--raw").stdout == body("1")
+    server = shop.start(1)
+    assert deliver(server, body("1"))["outcome"] == "duplicate"
+    assert deliver(server, body("2"))["outcome"] == "recorded"
+    server.stop()
+    shop.run(1, "keys", "rotate-master")
+    shop.run(1, "verify")
+
+
+def test_who_is_erased_in_the_events_stays_so_with_older_keys(shop: Shop) -> None:
+    server = shop.start()
+    for order_id in ("1", "2"):
+        deliver(server, body(order_id))
+    _, keys = shop.back_up()
+    keys = keys.rename(shop.folder / "first.keys")
+    shop.run(0, "erase", "1", "--reason", "request 17", "--yes")
+    server.stop()
+    events, _ = shop.back_up()
+
+    shop.restore(events, keys)
+    shop.run(1, "deliveries", "show", "1", "--raw", code=1)
+    assert shop.run(1, "deliveries", "show", "2", "--raw").stdout == body("2")
+    shop.start(1).stop()  # which makes the tree again
+    shop.run(1, "verify")
+
+
+def test_no_journal_of_the_events_ever_holds_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(source)) as connection:
+        for name in (*backups.ALL_TABLES, "stored_events"):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, wrapped BLOB)")
+        connection.execute("INSERT INTO order_keys VALUES (1, randomblob(60))")
+        connection.commit()
+    seen: list[str] = []
+    unguarded = backups._unguarded
+
+    @contextmanager
+    def watched(copy: sqlite3.Connection, table: str) -> Iterator[None]:
+        with unguarded(copy, table):
+            yield
+            seen.extend(path.name for path in (tmp_path / "events").iterdir())
+
+    monkeypatch.setattr(backups, "_unguarded", watched)
+    wanted = backups.Backup(tmp_path / "events" / "e", tmp_path / "keys" / "k")
+    backups.back_up(f"sqlite:///{source}", wanted)
+    assert seen
+    assert [name for name in seen if "-journal" in name] == []

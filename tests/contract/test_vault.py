@@ -3,11 +3,15 @@ databases."""
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -24,7 +28,8 @@ from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.vault import VaultTrouble, rotating
 from adapters.vault.dictionaries import common
-from adapters.vault.keys import Master
+from adapters.vault.keys import Master, key_id
+from adapters.vault.masters import MasterSource
 from adapters.vault.rotating import Rotation
 from domain.events import News, PersonalDataErased
 from domain.payment import Outcome
@@ -130,8 +135,8 @@ def shop(url: str, master: Path) -> Iterator[Shop]:
     opened.service.close()
 
 
-def paid(shop: Shop, order_id: str = "1") -> bytes:
-    return shop.senders["sevi"].sample(order_id, "PAID", NOW)
+def paid(shop: Shop, order_id: str = "1", status: str = "PAID") -> bytes:
+    return shop.senders["sevi"].sample(order_id, status, NOW)
 
 
 def typed(amount: str = "902.10") -> bytes:
@@ -213,6 +218,18 @@ def test_a_key_that_is_gone_and_that_nobody_destroyed_is_named(shop: Shop) -> No
         c.execute(f"DELETE FROM {shop.service.storage.vault.schema}order_keys")
     (found,) = shop.verdict().findings
     assert (found.at, "nobody erased it" in found.problem) == ("delivery 1", True)
+
+
+def test_the_key_of_an_erased_order_opens_nothing_where_it_came_back(shop: Shop) -> None:
+    shop.hears("sevi", paid(shop, "1"), paid(shop, "2"))
+    version = len(shop.service.ledger.history("default/1")) + 1
+    told = {"reason": "she asked for it", "by": "user ann"}
+    shop.service.ledger.save(
+        PersonalDataErased(originator_id="default/1", originator_version=version, **told)
+    )
+    assert len(shop.service.storage.vault.keys_after("order_keys", 0, 3)) == 2, "its key is there"
+    assert shop.service.bodies.kept_with([1, 2]).keys() == {2}
+    assert shop.verdict().findings == []
 
 
 def test_what_was_typed_is_taken_in_by_the_order_that_goes_by_it(shop: Shop) -> None:
@@ -310,6 +327,80 @@ def test_a_rotation_goes_on_where_it_was_interrupted_beside_a_service(
     assert same.outcome is Outcome.DUPLICATE
     anew.service.close()
     shop.service.close()
+
+
+def test_two_rotations_at_once_leave_every_master_key_in_the_file(
+    url: str, master: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Shop(url, master)
+    first.service.vault.open()
+    first.service.close()
+    operators = [Shop(url, master) for _ in range(2)]
+    for operator in operators:
+        operator.service.vault.open()
+    both_read, write = Barrier(2), MasterSource.write
+
+    def slowly(self: MasterSource, keys: Sequence[bytes]) -> None:
+        with suppress(BrokenBarrierError):  # under the lock the other never comes
+            both_read.wait(0.5)
+        write(self, keys)
+
+    monkeypatch.setattr(MasterSource, "write", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: Rotation(each.service.vault).run(), operators))
+    for operator in operators:
+        operator.service.close()
+    again = Shop(url, master)
+    again.service.vault.open()
+    known = {row.key_id for row in again.service.storage.vault.masters()}
+    in_file = again.service.vault.source.keys()
+    assert known == set(map(key_id, in_file))
+    again.service.close()
+
+
+def test_no_file_of_master_keys_is_written_without_one_that_is_needed(
+    url: str, master: Path
+) -> None:
+    shop = Shop(url, master)
+    shop.service.vault.open()
+    master.unlink()
+    with pytest.raises(VaultTrouble, match="wrapped by the master key"):
+        Rotation(shop.service.vault).run()
+    assert not master.exists()
+    shop.service.close()
+
+
+def test_the_name_of_the_file_is_on_the_disk_before_the_ledger_knows_its_keys(
+    master: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, fsync = [], os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        if os.path.samestat(os.fstat(descriptor), master.parent.stat()):
+            seen.append(master.read_text())
+
+    monkeypatch.setattr(os, "fsync", watched)
+    source = MasterSource(master)
+    source.make()
+    first = master.read_text()
+    source.write([bytes(32)])
+    assert seen == [first, master.read_text()]
+
+
+def test_a_key_with_a_changed_master_number_stops_its_order_alone(shop: Shop) -> None:
+    shop.hears("sevi", paid(shop, "1"), paid(shop, "2"))
+    tables = shop.service.storage.vault
+    (damaged, _) = tables.keys_after("order_keys", 0, 2)
+    tables.rewrap("order_keys", [(damaged, b"\x08" + damaged.wrapped[1:])])
+    later = Shop(shop.url, shop.service.vault.source.path)
+    first, second = later.hears("sevi", paid(later, "1", "PENDING"), paid(later, "2", "PENDING"))
+    assert (first.outcome, second.outcome) == (Outcome.QUARANTINED, Outcome.STALE)
+    assert later.service.bodies.kept_with([1, 2]).keys() == {2}
+    Rotation(later.service.vault).run()
+    assert later.service.bodies.kept_with([1, 2]).keys() == {2}
+    assert any("key" in str(finding) for finding in later.verdict().findings)
+    later.service.close()
 
 
 def test_a_key_opens_nothing_but_what_it_was_wrapped_for() -> None:
