@@ -40,6 +40,8 @@ def test_an_operator_erases_an_order_and_its_facts_stay(told: LocalService) -> N
             "orders": [{"order_id": "100017", "store": "default", "outcome": "erased"}],
             "deliveries": [3],
             "refused_deliveries": 0,
+            "look_at": [],
+            "look_at_refused": [],
             "left_to_do": None,
         },
     )
