@@ -232,10 +232,16 @@ class Eraser:
                 service.refusals.let_go_in(c, number)
             service.operators.append_in(c, told_of(told, plan))
 
-    def finish(self) -> str | None:
-        """Let the database give up the bytes of what was destroyed; what it could not do, if
-        anything."""
-        return self._service.vault.tables.scrub()
+    def finish(self, plans: Iterable[Plan]) -> str | None:
+        """Once the commands are executed: forget what targets answered since the sweep, and let the
+        database give up the bytes of what was destroyed; what it could not do, if anything."""
+        service = self._service
+        streams = [stream for plan in plans for stream in plan.orders]
+        if streams:
+            with service.vault.tables.transaction(commit=True) as c:
+                for store, order_id in map(split_stream, streams):
+                    service.effects.forget_in(c, store, order_id)
+        return service.vault.tables.scrub()
 
 
 def told_of(operation: Operation, plan: Plan) -> Operation:

@@ -75,7 +75,7 @@ def erase(
         what = f"{store or 'default'}/{order_id}" if order_id else f"a customer of {store or 'all'}"
         for plan in plans:
             _do(service, eraser, plan, what, reason)
-        answer = answer_of(plans, eraser.finish())
+        answer = answer_of(plans, eraser.finish(plans))
     if as_json:
         print_json(answer)
     else:

@@ -70,4 +70,4 @@ async def erase(
     await run_in_threadpool(eraser.sweep, caller, plan, what, reason.reason)
     for erasure in plan.erasures(caller.who, reason.reason):
         await submit(queue, erasure)
-    return answer_of([plan], await run_in_threadpool(eraser.finish))
+    return answer_of([plan], await run_in_threadpool(eraser.finish, [plan]))
