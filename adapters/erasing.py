@@ -15,11 +15,11 @@ from typing import Literal
 from pydantic import BaseModel
 
 from adapters.access.roles import Caller
+from adapters.bodies import bounded
 from adapters.mentions import Mention, Mentions, Names
 from adapters.order_search import OrderFilter
 from adapters.service import Service
 from adapters.storage.access import Operation
-from adapters.storage.log import DeliveryRow
 from domain.erasure import Erasure
 from domain.log import Recorded, split_stream, stream_of
 from domain.order import News, OrderEvent, OrderPlaced, ParkedNewsMoved, PersonalDataErased
@@ -29,7 +29,6 @@ from domain.registration import Unknown
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 ORDERS_AT_ONCE = 100
 DELIVERIES_AT_ONCE = 200
-OPENED_BYTES_MAX = 8 * 1024 * 1024  # of bodies at once
 ACTION = "erase"  # as the operators' log calls it
 
 
@@ -198,7 +197,7 @@ class Eraser:
             rows = self._log.deliveries(SET_ASIDE, before, DELIVERIES_AT_ONCE)
             of = {row.id: self._of_store(store, row.provider) for row in rows}
             mine = [row for row in rows if row.has_body and of[row.id]]
-            for some in _bounded(mine):
+            for some in bounded(mine):
                 opened = self._service.bodies.kept_with([row.id for row in some])
                 for number, body in opened.items():
                     yield number, min(mentions.in_body(body.body, body.context), of[number])
@@ -300,17 +299,3 @@ def _moved_between(
 
 def _is_erased(history: Sequence[Recorded[OrderEvent]]) -> bool:
     return any(isinstance(at.event, PersonalDataErased) for at in history)
-
-
-def _bounded(rows: Sequence[DeliveryRow]) -> Iterator[list[DeliveryRow]]:
-    """Rows, some at a time, so that their bodies fit into memory."""
-    some: list[DeliveryRow] = []
-    size = 0
-    for row in rows:
-        some.append(row)
-        size += row.body_bytes or 0
-        if size >= OPENED_BYTES_MAX:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
