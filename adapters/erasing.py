@@ -33,11 +33,12 @@ ACTION = "erase"  # as the operators' log calls it
 
 
 class ErasedOrder(BaseModel):
-    """An order that is erased: `erased` now, or `unchanged` where it was before."""
+    """An order that is erased: `erased` now, or `unchanged` where it was before; `planned` in an
+    answer that only says what would be done."""
 
     order_id: str
     store: str
-    outcome: Literal["erased", "unchanged"]
+    outcome: Literal["erased", "unchanged", "planned"]
 
 
 class ErasureAnswer(BaseModel):
@@ -253,8 +254,10 @@ def told_of(operation: Operation, plan: Plan) -> Operation:
     return replace(operation, outcome="; ".join(parts))
 
 
-def answer_of(plans: Iterable[Plan], left_to_do: str | None) -> ErasureAnswer:
-    """What was done, as programs see it."""
+def answer_of(
+    plans: Iterable[Plan], left_to_do: str | None = None, *, is_done: bool = True
+) -> ErasureAnswer:
+    """What was done, or would be, as programs see it."""
     orders: list[ErasedOrder] = []
     deliveries: list[int] = []
     refusals = 0
@@ -262,8 +265,10 @@ def answer_of(plans: Iterable[Plan], left_to_do: str | None) -> ErasureAnswer:
     for plan in plans:
         for stream, was_erased in plan.orders.items():
             store, order_id = split_stream(stream)
-            outcome: Literal["erased", "unchanged"] = "unchanged" if was_erased else "erased"
-            orders.append(ErasedOrder(order_id=order_id, store=store, outcome=outcome))
+            one = ErasedOrder(order_id=order_id, store=store, outcome="unchanged")
+            if not was_erased:
+                one.outcome = "erased" if is_done else "planned"
+            orders.append(one)
         deliveries += plan.deliveries
         refusals += len(plan.refusals)
         look_at.update(plan.look_at)

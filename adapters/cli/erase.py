@@ -121,7 +121,7 @@ def _ask(plans: Sequence["Plan"]) -> None:
     refused = sum(len(plan.refusals) for plan in plans)
     if refused:
         print_text(f"{refused} refused deliveries, which are deleted", indent=2)
-    if looked := _look_at(answer_of(plans, None)):
+    if looked := _look_at(answer_of(plans, is_done=False)):
         print_text(looked, "dim", indent=2)
     try:
         is_wanted = typer.confirm("Erase it?", err=True)
