@@ -95,11 +95,13 @@ class Mentions:
         return max(said, self._in_prose(text))
 
     def _in_value(self, value: _Value) -> Mention:
+        said = self._in_field(value)
+        if value.is_text and value.name and "=" in value.text:  # a query, kept with a body
+            said = max(said, max(map(self._in_field, _fields(value.text)), default=said))
+        return said
+
+    def _in_field(self, value: _Value) -> Mention:
         text = value.text.strip()
-        if value.is_text and value.name and "=" in text:  # a query, kept with a body
-            inner = max(map(self._in_value, _fields(text)), default=Mention.NOT)
-            if inner is not Mention.NOT:
-                return inner
         if text not in self._names:
             has = value.is_text and self._has_telling(text)
             return Mention.PERHAPS if has else Mention.NOT

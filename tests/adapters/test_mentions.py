@@ -106,7 +106,19 @@ def test_what_a_payer_typed_counts_where_the_customer_is_named_too() -> None:
     assert MENTIONS.in_body(json.dumps(told).encode()) is Mention.SURELY
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"\x00", b'"\\ud800"', b"[" * 1000, b'"', b'{"a\\'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe",
+        b"\x00",
+        b'"\\ud800"',
+        b"[" * 1000,
+        b"a=" * 100_000,
+        b'{"a": "' + b"b=" * 100_000,
+        b'"',
+        b'{"a\\',
+    ],
+)
 def test_no_body_breaks_the_search(body: bytes) -> None:
     assert MENTIONS.in_body(body) is Mention.NOT
 
