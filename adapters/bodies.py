@@ -1,7 +1,7 @@
 """Bodies and private fields, opened for who may read them, as long as their keys are there."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from adapters.storage.log import DeliveryRow, EventLog, SealedBody
@@ -11,6 +11,8 @@ from adapters.vault.sealing import Place, open_private, orders_of
 from adapters.vault.vault import Vault
 from domain.events import News
 from domain.payment import Personal
+
+OPENED_BYTES_MAX = 8 * 1024 * 1024  # of bodies at once
 
 
 class Opened(NamedTuple):
@@ -37,36 +39,43 @@ class Bodies:
 
     def kept_with(self, delivery_ids: Iterable[int]) -> dict[int, Opened]:
         """The bodies that were kept with deliveries."""
-        sealed = self._log.bodies(list(dict.fromkeys(delivery_ids)))
-        keys = self._vault.keys_of(streams_of(sealed))
-        opened = {}
-        for one in sealed:
-            found = open_sealed(self._vault, one, keys)
-            if found is not None:
-                opened[one.delivery_id] = found
-        return opened
+        return dict(self._opened(delivery_ids))
 
     def of_rows(self, rows: Sequence[DeliveryRow]) -> dict[int, Opened]:
         """The bodies of rows of the delivery log, also where the bytes are with an earlier one."""
+        holders = self._holders(rows)
+        opened = self.kept_with(holders.values())
+        return {number: opened[holder] for number, holder in holders.items() if holder in opened}
+
+    def digests(self, rows: Sequence[DeliveryRow]) -> Mapping[int, str]:
+        """The sha256 of the bodies of rows, as far as they can be opened, by the row's id. Only one
+        body is open at a time."""
+        found: dict[int, str] = {}
+        for some in bounded(rows):
+            holders = self._holders(some)
+            digests = {number: one.sha256 for number, one in self._opened(holders.values())}
+            found |= {n: digests[holder] for n, holder in holders.items() if holder in digests}
+        return found
+
+    def _opened(self, delivery_ids: Iterable[int]) -> Iterator[tuple[int, Opened]]:
+        sealed = self._log.bodies(list(dict.fromkeys(delivery_ids)))
+        keys = self._vault.keys_of(streams_of(sealed))
+        for one in sealed:
+            found = open_sealed(self._vault, one, keys)
+            if found is not None:
+                yield one.delivery_id, found
+
+    def _holders(self, rows: Sequence[DeliveryRow]) -> dict[int, int]:
+        """The delivery that the same bytes were kept with, by the row's id."""
         at = [row.position.index for row in rows if not row.has_body and row.position is not None]
         earlier = self._log.kept_with(at) if at else {}
-        holders = {row.id: _holder(row, earlier) for row in rows}
-        opened = self.kept_with(holder for holder in holders.values() if holder is not None)
         hashes = {row.id: row.body_hash for row in rows}
-        others = {h for h in holders.values() if h is not None} - hashes.keys()
-        for other in others:
+        holders = {row.id: h for row in rows if (h := _holder(row, earlier)) is not None}
+        for other in set(holders.values()) - hashes.keys():
             found = self._log.delivery(other)
             if found is not None:
                 hashes[other] = found.body_hash
-        return {
-            row.id: opened[holder]
-            for row in rows
-            if (holder := holders[row.id]) in opened and hashes.get(holder) == row.body_hash
-        }
-
-    def digests(self, rows: Sequence[DeliveryRow]) -> Mapping[int, str]:
-        """The sha256 of the bodies of rows, as far as they can be opened, by the row's id."""
-        return {number: one.sha256 for number, one in self.of_rows(rows).items()}
+        return {n: holder for n, holder in holders.items() if hashes.get(holder) == hashes[n]}
 
     def of_events(self, idxs: Sequence[int]) -> dict[int, Opened]:
         """The bodies that events tell of, by the events' index."""
@@ -145,3 +154,17 @@ def _holder(row: DeliveryRow, earlier: Mapping[int, int]) -> int | None:
     if row.replay_of is not None:
         return row.replay_of
     return earlier.get(row.position.index) if row.position is not None else None
+
+
+def bounded(rows: Sequence[DeliveryRow]) -> Iterator[list[DeliveryRow]]:
+    """Rows, some at a time, so that their bodies fit into memory."""
+    some: list[DeliveryRow] = []
+    size = 0
+    for row in rows:
+        some.append(row)
+        size += row.body_bytes or 0
+        if size >= OPENED_BYTES_MAX:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some

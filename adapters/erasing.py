@@ -8,18 +8,18 @@ targets of effects answered is emptied. Read models hold no more than the facts.
 on the way has destroyed less than it should, never more: told again, the erasure does the rest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import BaseModel
 
 from adapters.access.roles import Caller
-from adapters.mentions import Mentions
+from adapters.bodies import bounded
+from adapters.mentions import Mention, Mentions, Names
 from adapters.order_search import OrderFilter
 from adapters.service import Service
 from adapters.storage.access import Operation
-from adapters.storage.log import DeliveryRow
 from domain.erasure import Erasure
 from domain.log import Recorded, split_stream, stream_of
 from domain.order import News, OrderEvent, OrderPlaced, ParkedNewsMoved, PersonalDataErased
@@ -29,37 +29,45 @@ from domain.registration import Unknown
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 ORDERS_AT_ONCE = 100
 DELIVERIES_AT_ONCE = 200
-OPENED_BYTES_MAX = 8 * 1024 * 1024  # of bodies at once
 ACTION = "erase"  # as the operators' log calls it
 
 
 class ErasedOrder(BaseModel):
-    """An order that is erased: `erased` now, or `unchanged` where it was before."""
+    """An order that is erased: `erased` now, or `unchanged` where it was before; `planned` in an
+    answer that only says what would be done."""
 
     order_id: str
     store: str
-    outcome: Literal["erased", "unchanged"]
+    outcome: Literal["erased", "unchanged", "planned"]
 
 
 class ErasureAnswer(BaseModel):
     """What an erasure did: the orders, with those whose parked news they took in; the deliveries
     that were set aside and cannot be read any more; how many refused ones were deleted.
-    `left_to_do` says what the database could not do by itself, or is null."""
+
+    `look_at` and `look_at_refused` are deliveries that stay readable: perhaps they name whom it is
+    about, perhaps a stranger. `left_to_do` says what the database could not do by itself, or is
+    null."""
 
     orders: list[ErasedOrder]
     deliveries: list[int]
     refused_deliveries: int
+    look_at: list[int]
+    look_at_refused: list[int]
     left_to_do: str | None
 
 
 @dataclass
 class Plan:
     """What an erasure will destroy: the keys of orders, by their streams, those of bodies that were
-    set aside, and refused deliveries."""
+    set aside, and refused deliveries. `look_at` and `look_at_refused` stay: only a person can tell
+    whether they are about a stranger."""
 
     orders: dict[str, bool]  # whether it is erased already
     deliveries: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    look_at: list[int] = field(default_factory=list)
+    look_at_refused: list[int] = field(default_factory=list)
 
     @property
     def streams(self) -> list[str]:
@@ -91,7 +99,7 @@ class Eraser:
         histories = self._family(store, order_id)
         if not histories:
             raise Unknown(f"nothing is known of the order {order_id} of store {store}")
-        return self._plan(store, histories, ())
+        return self._plan(store, histories, Names())
 
     def of_customer(self, store: str | None, customer: str) -> Iterator[Plan]:
         """The same for every order of a customer, some orders at a time, and at last for what was
@@ -105,11 +113,11 @@ class Eraser:
                 family = self._family(order.store, order.order_id)
                 by_store.setdefault(order.store, {}).update(family)
             for each, histories in by_store.items():
-                yield self._plan(each, histories, ())
+                yield self._plan(each, histories, Names())
             if page.next is None:
                 break
             after = page.next
-        yield self._plan(store, {}, (customer,))
+        yield self._plan(store, {}, Names(customers=frozenset([customer])))
 
     def _family(self, store: str, order_id: str) -> dict[str, list[Recorded[OrderEvent]]]:
         """An order's history, and those of the orders whose parked news it took in, or which took
@@ -132,39 +140,45 @@ class Eraser:
         self,
         store: str | None,
         histories: dict[str, list[Recorded[OrderEvent]]],
-        names: Sequence[str],
+        names: Names,
     ) -> Plan:
         plan = Plan({stream: _is_erased(history) for stream, history in histories.items()})
-        wanted = set(names)
         for stream, history in histories.items():
-            wanted |= self._names(stream, history)
-        mentions = Mentions(wanted)
+            names |= self._names(stream, history)
+        mentions = Mentions(names)
         idxs = [at.position.index for history in histories.values() for at in history]
         taken_in = self._taken_in(idxs)
-        plan.deliveries = sorted({*taken_in, *self._set_aside(store, mentions)})
-        plan.refusals = [
-            kept.id
+        aside = dict(self._set_aside(store, mentions))
+        aside.update(dict.fromkeys(taken_in, Mention.SURELY))
+        plan.deliveries = _graded(aside, Mention.SURELY)
+        plan.look_at = _graded(aside, Mention.PERHAPS)
+        refused = {
+            kept.id: min(mentions.in_body(kept.body), of)
             for kept in self._service.refusals.kept()
-            if self._may_be_of(store, kept.provider) and mentions.in_body(kept.body)
-        ]
+            if (of := self._of_store(store, kept.provider))
+        }
+        plan.refusals = _graded(refused, Mention.SURELY)
+        plan.look_at_refused = _graded(refused, Mention.PERHAPS)
         return plan
 
-    def _names(self, stream: str, history: Sequence[Recorded[OrderEvent]]) -> set[str]:
+    def _names(self, stream: str, history: Sequence[Recorded[OrderEvent]]) -> Names:
         """The names that an order, its payments and who buys go by, as long as its key tells."""
-        names = {split_stream(stream)[1]}
+        orders, payments, customers = {split_stream(stream)[1]}, set[str](), set[str]()
+        typed = set[str]()
         news = [at.event for at in history if isinstance(at.event, News)]
         for event in news:
-            names.update(event.references)
+            orders.update(event.references)
             if event.payment is not None:
-                names.add(event.payment.ref)
+                payments.add(event.payment.ref)
         for at in history:
             if isinstance(at.event, OrderPlaced):
-                names.update(at.event.references)
+                orders.update(at.event.references)
         for personal in self._service.bodies.private(news).values():
-            names.update(personal.references)
+            typed.update(personal.references)
             if personal.customer is not None:
-                names.add(personal.customer)
-        return names
+                customers.add(personal.customer)
+        told = map(frozenset[str], (orders - typed, payments, customers, typed))
+        return Names(*told)
 
     def _taken_in(self, idxs: Sequence[int]) -> list[int]:
         """The deliveries that were set aside before these events took them in."""
@@ -174,28 +188,33 @@ class Eraser:
             found += self._service.vault.tables.with_own_key(sorted(set(some.values())))
         return found
 
-    def _set_aside(self, store: str | None, mentions: Mentions) -> Iterator[int]:
-        """The deliveries that were set aside, can be read, and name what is looked for."""
+    def _set_aside(self, store: str | None, mentions: Mentions) -> Iterator[tuple[int, Mention]]:
+        """The deliveries that were set aside and can be read, and how surely they name what is
+        looked for."""
         if not mentions:
             return
         before: int | None = None
         while True:
             rows = self._log.deliveries(SET_ASIDE, before, DELIVERIES_AT_ONCE)
-            mine = [r for r in rows if r.has_body and self._may_be_of(store, r.provider)]
-            for some in _bounded(mine):
+            of = {row.id: self._of_store(store, row.provider) for row in rows}
+            mine = [row for row in rows if row.has_body and of[row.id]]
+            for some in bounded(mine):
                 opened = self._service.bodies.kept_with([row.id for row in some])
                 for number, body in opened.items():
-                    if mentions.in_body(body.body, body.context):
-                        yield number
+                    yield number, min(mentions.in_body(body.body, body.context), of[number])
             if len(rows) < DELIVERIES_AT_ONCE:
                 return
             before = rows[-1].id
 
-    def _may_be_of(self, store: str | None, provider: str) -> bool:
-        """Whether a provider's delivery may be about this store, which another's is not: two stores
-        may well call two orders alike."""
+    def _of_store(self, store: str | None, provider: str) -> Mention:
+        """How sure it is that a provider's delivery is about this store: two stores may well call
+        two orders alike. Of a provider that is not configured any more nobody knows."""
         configured = self._service.settings.providers.get(provider)
-        return store is None or configured is None or configured.store == store
+        if store is None:
+            return Mention.SURELY
+        if configured is None:
+            return Mention.PERHAPS
+        return Mention.SURELY if configured.store == store else Mention.NOT
 
     # --------------------------------------------------------------------------------------- deeds
 
@@ -213,10 +232,16 @@ class Eraser:
                 service.refusals.let_go_in(c, number)
             service.operators.append_in(c, told_of(told, plan))
 
-    def finish(self) -> str | None:
-        """Let the database give up the bytes of what was destroyed; what it could not do, if
-        anything."""
-        return self._service.vault.tables.scrub()
+    def finish(self, plans: Iterable[Plan]) -> str | None:
+        """Once the commands are executed: forget what targets answered since the sweep, and let the
+        database give up the bytes of what was destroyed; what it could not do, if anything."""
+        service = self._service
+        streams = [stream for plan in plans for stream in plan.orders]
+        if streams:
+            with service.vault.tables.transaction(commit=True) as c:
+                for store, order_id in map(split_stream, streams):
+                    service.effects.forget_in(c, store, order_id)
+        return service.vault.tables.scrub()
 
 
 def told_of(operation: Operation, plan: Plan) -> Operation:
@@ -229,24 +254,37 @@ def told_of(operation: Operation, plan: Plan) -> Operation:
     return replace(operation, outcome="; ".join(parts))
 
 
-def answer_of(plans: Iterable[Plan], left_to_do: str | None) -> ErasureAnswer:
-    """What was done, as programs see it."""
+def answer_of(
+    plans: Iterable[Plan], left_to_do: str | None = None, *, is_done: bool = True
+) -> ErasureAnswer:
+    """What was done, or would be, as programs see it."""
     orders: list[ErasedOrder] = []
     deliveries: list[int] = []
     refusals = 0
+    look_at, look_at_refused = set[int](), set[int]()
     for plan in plans:
         for stream, was_erased in plan.orders.items():
             store, order_id = split_stream(stream)
-            outcome: Literal["erased", "unchanged"] = "unchanged" if was_erased else "erased"
-            orders.append(ErasedOrder(order_id=order_id, store=store, outcome=outcome))
+            one = ErasedOrder(order_id=order_id, store=store, outcome="unchanged")
+            if not was_erased:
+                one.outcome = "erased" if is_done else "planned"
+            orders.append(one)
         deliveries += plan.deliveries
         refusals += len(plan.refusals)
+        look_at.update(plan.look_at)
+        look_at_refused.update(plan.look_at_refused)
     return ErasureAnswer(
         orders=orders,
         deliveries=deliveries,
         refused_deliveries=refusals,
+        look_at=sorted(look_at.difference(deliveries)),
+        look_at_refused=sorted(look_at_refused),
         left_to_do=left_to_do,
     )
+
+
+def _graded(found: Mapping[int, Mention], grade: Mention) -> list[int]:
+    return sorted(number for number, mention in found.items() if mention is grade)
 
 
 def _moves(history: Sequence[Recorded[OrderEvent]]) -> list[ParkedNewsMoved]:
@@ -266,17 +304,3 @@ def _moved_between(
 
 def _is_erased(history: Sequence[Recorded[OrderEvent]]) -> bool:
     return any(isinstance(at.event, PersonalDataErased) for at in history)
-
-
-def _bounded(rows: Sequence[DeliveryRow]) -> Iterator[list[DeliveryRow]]:
-    """Rows, some at a time, so that their bodies fit into memory."""
-    some: list[DeliveryRow] = []
-    size = 0
-    for row in rows:
-        some.append(row)
-        size += row.body_bytes or 0
-        if size >= OPENED_BYTES_MAX:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some

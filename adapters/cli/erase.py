@@ -75,7 +75,7 @@ def erase(
         what = f"{store or 'default'}/{order_id}" if order_id else f"a customer of {store or 'all'}"
         for plan in plans:
             _do(service, eraser, plan, what, reason)
-        answer = answer_of(plans, eraser.finish())
+        answer = answer_of(plans, eraser.finish(plans))
     if as_json:
         print_json(answer)
     else:
@@ -103,6 +103,8 @@ def _require_something(plans: Sequence["Plan"], customer: str | None) -> None:
 
 
 def _ask(plans: Sequence["Plan"]) -> None:
+    from adapters.erasing import answer_of
+
     orders = [stream for plan in plans for stream in plan.streams]
     known = [stream for plan in plans for stream in plan.orders]
     print_text("Nobody can read again what was told of these persons:")
@@ -119,6 +121,8 @@ def _ask(plans: Sequence["Plan"]) -> None:
     refused = sum(len(plan.refusals) for plan in plans)
     if refused:
         print_text(f"{refused} refused deliveries, which are deleted", indent=2)
+    if looked := _look_at(answer_of(plans, is_done=False)):
+        print_text(looked, "dim", indent=2)
     try:
         is_wanted = typer.confirm("Erase it?", err=True)
     except typer.Abort:
@@ -145,5 +149,14 @@ def _print(answer: "ErasureAnswer") -> None:
         print_text(f"deliveries that were set aside, erased: {len(answer.deliveries)}")
     if answer.refused_deliveries:
         print_text(f"refused deliveries, deleted: {answer.refused_deliveries}")
+    if looked := _look_at(answer):
+        print_text(looked)
     if answer.left_to_do:
         complain(answer.left_to_do)
+
+
+def _look_at(answer: "ErasureAnswer") -> str:
+    """What a person has to look at, since it may be a stranger's."""
+    kinds = (("deliveries", answer.look_at), ("refused deliveries", answer.look_at_refused))
+    told = [f"{kind} {', '.join(map(str, numbers))}" for kind, numbers in kinds if numbers]
+    return f"look at these, which may name them and stay: {'; '.join(told)}" if told else ""

@@ -20,7 +20,14 @@ SAMPLES_MIN = 20
 SHARED_BY = 0.25  # of the bodies: what so many say is nobody's own
 # A text, with the colon that makes it the name of a field; or what stands outside of texts.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"(?P<colon>\s*:\s*)?|[^\s"{}\[\],:]+', re.DOTALL)
-_WORD = re.compile(rb'"[A-Z][A-Z_]{1,30}"|true|false|null')
+# What providers say of payments. No other value is learnt: a name in capitals looks like a word.
+STATUS_WORDS = (
+    "PAID PENDING PARTIALLY_PAID UNPAID FAILED CANCELLED CANCELED EXPIRED REFUNDED "
+    "PARTIALLY_REFUNDED DISPUTED COMPLETED SUCCESS SUCCESSFUL SUCCEEDED DECLINED REVERSED "
+    "AUTHORIZED AUTHORISED AUTHORISATION CAPTURED CAPTURE REFUND CANCELLATION CHARGEBACK OPEN "
+    "PROCESSING APPROVED REJECTED AWAITING_PAYMENT AWAITING_SHIPMENT SHIPPED DELIVERED"
+).split()
+_WORDS = frozenset([*(f'"{word}"'.encode() for word in STATUS_WORDS), b"true", b"false", b"null"])
 _UNSAID = bytes(range(0x80, 0x100))  # pieces of other alphabets, of what is no JSON
 
 
@@ -95,7 +102,7 @@ def common(bodies: Sequence[bytes]) -> bytes:
     """A dictionary of what some bodies have in common. Raises `Untrainable`.
 
     It is kept for ever, so nothing of a person may be in it: of each JSON body only names of fields
-    that many have, and words such as PAID that many say. What is left of the bodies, the most
+    that many have, and of `STATUS_WORDS` those that many say. What is left of the bodies, the most
     frequent last, is the dictionary; one that was trained would hold pieces of them as they are.
     """
     if len(bodies) < SAMPLES_MIN:
@@ -115,10 +122,10 @@ def common(bodies: Sequence[bytes]) -> bytes:
 
 
 def _tokens(body: bytes) -> Iterator[bytes]:
-    """The names of fields and the words of a JSON body."""
+    """The names of fields and the status words of a JSON body."""
     for match in _TOKEN.finditer(body):
         token = match[0]
-        if match["colon"] is not None or _WORD.fullmatch(token):
+        if match["colon"] is not None or token in _WORDS:
             yield token
 
 

@@ -417,6 +417,19 @@ def test_a_key_opens_nothing_but_what_it_was_wrapped_for() -> None:
 # ----------------------------------------------------------------------------------- dictionaries
 
 
+def test_a_dictionary_learns_no_name_in_capitals() -> None:
+    def told(name: str, status: str) -> bytes:
+        order = {"id": name, "paymentStatus": status}
+        return json.dumps({"order": order, "customer": {"name": name, "city": "NAIROBI"}}).encode()
+
+    statuses = ("PENDING", "PARTIALLY_PAID", "PAID", "REFUNDED", "DISPUTED") * 2
+    bodies = [*(told("WANJIRU", s) for s in statuses), *(told(f"N{n}", "PAID") for n in range(10))]
+    content = common(bodies)
+    assert b'"city"' in content
+    assert b'"PAID"' in content
+    assert not [name for name in (b"WANJIRU", b"NAIROBI") if name in content]
+
+
 def test_a_dictionary_holds_nothing_of_a_person_and_old_bodies_stay_readable(shop: Shop) -> None:
     bodies = [paid(shop, f"order-{n}") for n in range(40)]
     shop.hears("sevi", *bodies)

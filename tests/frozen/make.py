@@ -134,7 +134,7 @@ class Writer:
         plan = eraser.of_order("default", ERASED)
         eraser.sweep(user_of_this_process(), plan, ERASED, "asked for it")
         self.execute(*plan.erasures("user frozen", "asked for it"))
-        eraser.finish()
+        eraser.finish([plan])
 
 
 def sevi(order_id: str, status: str, amount: str, **more: object) -> bytes:

@@ -23,7 +23,7 @@ from adapters.http.console.diagram import machine
 from adapters.http.console.orders import KINDS
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.timeline import REASONS, steps_of
-from adapters.http.erasure import Reason, erase
+from adapters.http.erasure import Reason, erase, preview
 from adapters.http.evidence import bundle_of
 from adapters.past import Clocks
 from adapters.queries import HistoryView, OrderView, Queries
@@ -38,6 +38,7 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 STEPS_MAX = 500
+NAMED_MAX = 20  # deliveries, in a sentence
 ERASE_WORD = "erase"  # that a person types, since it cannot be undone
 SURE = f"type {ERASE_WORD} to say that you are sure"
 
@@ -119,6 +120,9 @@ def _add_erasure(router: APIRouter, console: Console, pages: Pages) -> None:
     async def erase_order(form: Annotated[Submission, console.act(Role.OPERATOR)]) -> Response:
         order_id, store = form.field("id"), form.field("store") or None
         there = url_of("/order", id=order_id, store=store)
+        if form.field("look"):
+            seen = await preview(eraser, form.caller, store, order_id)
+            return pages.lead_to(form, there, f"Nothing was erased yet.{_named(seen)}")
         if form.field("sure") != ERASE_WORD:
             return pages.lead_to(form, there, f"Nothing was erased: {SURE}", is_problem=True)
         try:
@@ -141,9 +145,26 @@ def _erased(done: ErasureAnswer) -> str:
     others = len(done.orders) - 1
     if others:
         said += f" Orders that share its news, erased with it: {others}."
-    if done.deliveries:
-        said += f" Deliveries that were set aside and named it: {len(done.deliveries)}."
+    said += _named(done)
     return f"{said} Left to do: {done.left_to_do}" if done.left_to_do else said
+
+
+def _named(answer: ErasureAnswer) -> str:
+    """The deliveries outside of an order that its erasure takes in, and those that it does not."""
+    kinds = (
+        ("Deliveries that were set aside and become unreadable with it", answer.deliveries),
+        ("Look at these deliveries, which may name it and stay", answer.look_at),
+        ("And at these refused ones", answer.look_at_refused),
+    )
+    said = "".join(f" {kind}: {_numbers(numbers)}." for kind, numbers in kinds if numbers)
+    if answer.refused_deliveries:
+        said += f" Refused deliveries that are deleted with it: {answer.refused_deliveries}."
+    return said or " No delivery outside of it names it."
+
+
+def _numbers(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - NAMED_MAX} more" if len(numbers) > NAMED_MAX else ""
+    return ", ".join(map(str, numbers[:NAMED_MAX])) + more
 
 
 def _fault(error: ValidationError) -> str:

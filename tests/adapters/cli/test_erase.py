@@ -18,7 +18,7 @@ def body(order_id: str, customer: str = "CUS-000017") -> str:
 @pytest.fixture
 def run(order_ledger: CommandLine, shop: Shop) -> CommandLine:
     """The command, in the folder of a shop with two orders of a customer and one of another."""
-    shop.hears(body("100017"), body("100018"), body("200018", "CUS-000018"), '{"id": "100017"')
+    shop.hears(body("100017"), body("100018"), body("200018", "CUS-000018"), '{"orderId": "100017"')
     return order_ledger
 
 
@@ -74,6 +74,8 @@ def test_erasing_twice_says_so(run: CommandLine) -> None:
         "orders": [order | {"outcome": "erased"}],
         "deliveries": [4],
         "refused_deliveries": 0,
+        "look_at": [],
+        "look_at_refused": [],
         "left_to_do": None,
     }
     ran = run("erase", "100017", *WHY, "--yes", "--json")

@@ -40,6 +40,8 @@ def test_an_operator_erases_an_order_and_its_facts_stay(told: LocalService) -> N
             "orders": [{"order_id": "100017", "store": "default", "outcome": "erased"}],
             "deliveries": [3],
             "refused_deliveries": 0,
+            "look_at": [],
+            "look_at_refused": [],
             "left_to_do": None,
         },
     )
@@ -55,6 +57,19 @@ def test_an_operator_erases_an_order_and_its_facts_stay(told: LocalService) -> N
     assert (row["object"], row["reason"]) == ("default/100017", "request 7")
     again = erase(told)
     assert (again.status_code, again.json()["orders"][0]["outcome"]) == (200, "unchanged")
+
+
+def test_an_operator_looks_before_what_would_go(told: LocalService) -> None:
+    told.deliver(b'{"note": "about order 100017"}')
+    told.settle()
+    seen = say(told, "POST", "/orders/100017/erase?dry_run=true", WHY).json()
+    assert seen["orders"][0]["outcome"] == "planned"
+    assert (seen["deliveries"], seen["look_at"]) == ([3], [4])
+    assert all(read(told, number) for number in (1, 2, 3, 4))
+    assert told.json("/orders/100017")["erased"] is False
+    done = erase(told).json()
+    assert (done["deliveries"], done["look_at"]) == ([3], [4])
+    assert [read(told, number) is None for number in (3, 4)] == [True, False]
 
 
 def test_news_that_comes_after_the_erasure_keeps_its_facts_only(told: LocalService) -> None:

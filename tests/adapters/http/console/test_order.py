@@ -271,6 +271,19 @@ def test_nothing_is_erased_without_a_reason_and_the_word(
     assert local.json("/orders/1")["erased"] is False
 
 
+def test_an_operator_looks_before_what_an_erasure_would_take(
+    local: LocalService, operator: Browser
+) -> None:
+    local.tell("100017", "PAID")
+    local.deliver(b'{"orderId": "100017", "name": "Wanjiku"')
+    local.deliver(b'{"note": "about order 100017"}')
+    page(operator, "100017")
+    told = text_of(operator.send("/console/order/erase", id="100017", look="yes"))
+    assert "become unreadable with it: 2." in told
+    assert "may name it and stay: 3." in told
+    assert local.json("/orders/100017")["erased"] is False
+
+
 def test_only_an_operator_erases(local: LocalService, browser: Browser) -> None:
     local.tell("1", "PAID")
     browser.sign_in(Holder(local, "books", Role.AUDITOR).token)
