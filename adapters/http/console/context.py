@@ -24,6 +24,7 @@ from adapters.service import Service, folder_of
 
 PATH = "/console"
 SESSION_COOKIE = "order-ledger-session"
+SIGN_IN_COOKIE = "order-ledger-sign-in"
 FLASH_COOKIE = "order-ledger-flash"
 FORM_FIELDS_MAX = 50
 FORM_SECRET = "form_secret"  # noqa: S105  (the name of the field)
@@ -123,13 +124,13 @@ class Console:
         return Depends(submission)
 
     def session(self, request: Request) -> Session | None:
-        """The session that a request belongs to, if any; perhaps nobody is signed in to it."""
+        """The session that a request belongs to, if any."""
         return self.sessions.known(request.cookies.get(SESSION_COOKIE))
 
     async def visit(self, request: Request) -> Visit:
         """Who is signed in. Raises `SignInWanted`."""
         session = self.session(request)
-        if session is None or not session.token_sha256:
+        if session is None:
             raise SignInWanted
         caller = await self.door.holder_of(session.token_sha256, request)
         if caller is None:  # it was revoked, or taken out of the configuration
