@@ -1,6 +1,7 @@
 """Signing in with an API token, and out."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from adapters.http.console.context import (
@@ -63,10 +64,10 @@ def signing_router(console: Console, pages: Pages) -> APIRouter:
 
     @router.post("/sign-out")
     async def sign_out(request: Request) -> Response:
-        session = console.session(request)
+        session = await console.session(request)
         await form_of(request, session)
         if session is not None:
-            console.sessions.end(session)
+            await run_in_threadpool(console.sessions.end, session)
         response = RedirectResponse(url_of("/sign-in"), 303, HEADERS)
         response.delete_cookie(SESSION_COOKIE, path=PATH)
         return response

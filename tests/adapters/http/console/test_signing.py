@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from adapters.access import doorkeeper
 from adapters.access.roles import Role
 from adapters.http.console.session import SESSION_SECONDS, Box, Sessions
 from adapters.storage.access import Operation
+from adapters.storage.ended_sessions import EndedSessions
 from tests.adapters.http.console.browser import Browser, headers_of, text_of
 from tests.adapters.http.local import API_TOKEN, LocalService
 from tests.adapters.http.test_access import ALICE, Holder
@@ -132,6 +134,17 @@ def test_who_signs_out_is_out_also_with_a_copy_of_the_cookie(operator: Browser) 
     assert operator.get("/console/").status_code == 303
 
 
+def test_who_signs_out_is_out_in_every_process_and_after_a_restart(
+    tmp_path: Path, operator: Browser
+) -> None:
+    with LocalService(tmp_path) as other, Browser(other) as browser:
+        browser.http.cookies.update(dict(operator.http.cookies))
+        assert browser.get("/console/").status_code == 200, "it is the same service"
+        operator.open("/console/")
+        operator.send("/console/sign-out")
+        assert browser.get("/console/").status_code == 303
+
+
 def test_a_revoked_token_loses_its_session(local: LocalService, browser: Browser) -> None:
     holder = Holder(local, "books", Role.AUDITOR)
     browser.sign_in(holder.token).open("/console/")
@@ -140,13 +153,13 @@ def test_a_revoked_token_loses_its_session(local: LocalService, browser: Browser
     assert browser.get("/console/").status_code == 303
 
 
-def test_a_session_ends_by_itself_and_only_its_own_box_knows_it() -> None:
-    now = [1_000.0]
-    sessions = Sessions(Box("key"), lambda: now[0])
+def test_a_session_ends_by_itself_and_only_its_own_box_knows_it(local: LocalService) -> None:
+    now, ended = [1_000.0], EndedSessions(local.service.views)
+    sessions = Sessions(Box("key"), lambda: now[0], ended)
     session, cookie = sessions.begin("digest")
     now[0] += SESSION_SECONDS - 1
     assert sessions.known(cookie) == session
-    assert Sessions(Box("other"), lambda: now[0]).known(cookie) is None
+    assert Sessions(Box("other"), lambda: now[0], ended).known(cookie) is None
     now[0] += 1
     assert sessions.known(cookie) is None
 
@@ -160,8 +173,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_cookie_that_was_changed_is_none(change: Any) -> None:
-    sessions = Sessions(Box("key"), lambda: 0.0)
+def test_a_cookie_that_was_changed_is_none(local: LocalService, change: Any) -> None:
+    sessions = Sessions(Box("key"), lambda: 0.0, EndedSessions(local.service.views))
     assert sessions.known(change(sessions.begin("digest")[1])) is None
 
 
