@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from adapters.bounds import ID_MAX, in_calendar
+
 LIMIT_MAX = 1000  # as in the HTTP API
-NUMBER_MAX = 2**63 - 1  # that a database can hold
 EXIT_CODES = "Exit codes: 0 done; 1 failed or not found; 2 wrong usage or configuration."
 
 
@@ -39,7 +40,10 @@ def instant(text: str) -> datetime:
         raise typer.BadParameter(
             "a time with its zone is wanted (RFC 3339), such as 2026-01-05T07:30:00Z"
         )
-    return time
+    try:
+        return in_calendar(time)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def name(text: str) -> str:
@@ -56,7 +60,7 @@ def name(text: str) -> str:
 def number(text: str) -> int:
     """A number that counts something: from 1 on."""
     digits = text if text.isascii() and text.isdigit() and len(text) <= 19 else "0"
-    if not 1 <= int(digits) <= NUMBER_MAX:
+    if not 1 <= int(digits) <= ID_MAX:
         raise typer.BadParameter("a whole number from 1 on is wanted")
     return int(digits)
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
+from adapters.bounds import in_calendar
 from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
@@ -63,7 +64,7 @@ def plain(text: str) -> str:
 
 
 RFC_3339 = "an RFC 3339 time with its zone, such as 2026-01-05T07:30:00Z"
-Time = Annotated[AwareDatetime, BeforeValidator(_instant)]
+Time = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(in_calendar)]
 Instant = Annotated[Time, Query(description=RFC_3339)]
 AsOf = Annotated[
     Time, Query(description=f"what the ledger had recorded then, that instant included; {RFC_3339}")

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
+from adapters.bounds import ID_MAX
 from adapters.delivery_views import (
     READ_BODY,
     DeliveryPage,
@@ -22,7 +23,6 @@ from adapters.delivery_views import (
 )
 from adapters.http.access import Door, require_also, store_of_list
 from adapters.http.api import Instant, Limit, Text
-from adapters.http.operators import ID_MAX
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage.access import Operation

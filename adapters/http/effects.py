@@ -6,13 +6,12 @@ from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 
 from adapters.access.roles import Caller, Role
+from adapters.bounds import ID_MAX
 from adapters.effect_views import EffectPage, effect_page
 from adapters.effects.state import State
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import Limit, Text
 from adapters.storage.effects import EffectFilter, EffectStore
-
-NUMBER_MAX = 2**63 - 1  # that a database can hold
 
 
 def effect_router(effects: EffectStore, door: Door) -> APIRouter:
@@ -26,7 +25,7 @@ def effect_router(effects: EffectStore, door: Door) -> APIRouter:
         state: State | None = None,
         order_id: Text | None = None,
         store: Text | None = None,
-        after: Annotated[int | None, Query(ge=1, le=NUMBER_MAX)] = None,
+        after: Annotated[int | None, Query(ge=1, le=ID_MAX)] = None,
         limit: Limit = 100,
     ) -> EffectPage:
         """Effects, newest first, by target, state or order; and how each target stands."""

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
+from adapters.bounds import ID_MAX
 from adapters.delivery_views import READ_BODY
 from adapters.evidence.bundle import Bundle, NoBundle
 from adapters.evidence.views import CheckpointPage, KeyList, checkpoint_page, key_list
@@ -18,8 +19,7 @@ from adapters.queries import PAGE_SIZE_MAX
 from adapters.service import Service
 from adapters.storage.access import Operation
 
-NUMBER_MAX = 2**63 - 1  # that a database can hold
-Number = Annotated[int, Query(ge=1, le=NUMBER_MAX)]
+Number = Annotated[int, Query(ge=1, le=ID_MAX)]
 
 
 def evidence_router(service: Service, door: Door) -> APIRouter:

@@ -7,11 +7,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from adapters.access.roles import Caller, Role
 from adapters.access.views import OperationPage, operation_page
+from adapters.bounds import ID_MAX
 from adapters.http.access import Door
 from adapters.queries import PAGE_SIZE_MAX
 from adapters.storage.access import OperatorLog
-
-ID_MAX = 2**63 - 1  # that a database can hold
 
 
 def operator_router(operators: OperatorLog, door: Door) -> APIRouter:

@@ -37,6 +37,8 @@ TABLES = {
         "phase TEXT NOT NULL, done BIGINT NOT NULL, whole BIGINT NOT NULL, ended_at BIGINT, "
         "is_done INTEGER NOT NULL, told TEXT"
     ),
+    # The sessions of the console that somebody signed out of, until they would have ended anyway.
+    "ended_sessions": "session TEXT PRIMARY KEY, until BIGINT NOT NULL",
     "watched": "projection TEXT PRIMARY KEY, cursor TEXT NOT NULL, checked BIGINT NOT NULL",
 }
 COLUMNS = (

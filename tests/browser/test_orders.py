@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import shop
 from tests.browser.conftest import WAIT_MS, Visitor
+from tests.browser.test_accessibility import found_on
 
 
 @pytest.mark.parametrize("has_script", [True, False], ids=["script", "no-script"])
@@ -81,12 +82,16 @@ def test_a_person_is_erased_with_a_reason_and_a_word(visitor: Visitor) -> None:
     page = visitor(shop.OPERATOR)
     page.goto(f"/console/order?id={shop.REFUNDED}")
     page.locator("summary", has_text="Erase").click()
+    assert found_on(page, "light") == []
     page.get_by_label("It is kept for ever").fill("the customer asked for it")
     page.get_by_label("to say that you are sure").fill("erase")
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("status")).to_contain_text("nobody can read what was told of a person")
     expect(page.get_by_role("heading", level=1)).to_contain_text("erased")
     expect(page.locator("li.step").last).to_contain_text("token night-shift erased")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert found_on(page, scheme) == []
 
 
 def test_effects_that_failed_for_good_are_tried_again(visitor: Visitor) -> None:

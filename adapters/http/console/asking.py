@@ -7,8 +7,8 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from adapters.bounds import ID_MAX, in_calendar
 from adapters.http.api import plain
-from adapters.http.operators import ID_MAX
 
 PAGE_SIZE = 50
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -16,6 +16,7 @@ Asked = TypeVar("Asked", bound=BaseModel)
 Name = Annotated[str, Field(max_length=255), AfterValidator(plain)]
 After = Annotated[str, Field(max_length=8192)]
 Row = Annotated[int, Field(ge=1, le=ID_MAX)]  # the number of a row, where a page ended
+Day = Annotated[date, Field(lt=date.max)]  # there has to be one after it
 
 
 def _instant(value: object) -> object:
@@ -32,7 +33,7 @@ def _instant(value: object) -> object:
     return value
 
 
-Instant = Annotated[datetime, BeforeValidator(_instant)]
+Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(in_calendar)]
 
 
 class RowsAsked(BaseModel):

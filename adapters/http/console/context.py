@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
@@ -21,9 +22,11 @@ from adapters.keepers import Keeper
 from adapters.provider_views import ProviderDirectory
 from adapters.secrets import made_once
 from adapters.service import Service, folder_of
+from adapters.storage.ended_sessions import EndedSessions
 
 PATH = "/console"
 SESSION_COOKIE = "order-ledger-session"
+SIGN_IN_COOKIE = "order-ledger-sign-in"
 FLASH_COOKIE = "order-ledger-flash"
 FORM_FIELDS_MAX = 50
 FORM_SECRET = "form_secret"  # noqa: S105  (the name of the field)
@@ -83,7 +86,8 @@ class Console:
     def __post_init__(self) -> None:
         box = Box(made_once(folder_of(self.service.settings), "console-key"))
         object.__setattr__(self, "box", box)
-        object.__setattr__(self, "sessions", Sessions(box, time.time))
+        sessions = Sessions(box, time.time, EndedSessions(self.service.views))
+        object.__setattr__(self, "sessions", sessions)
 
     def require(self, role: Role) -> Any:
         """A dependency that gives the `Visit` of somebody who has the role; else 403, or the way
@@ -122,14 +126,15 @@ class Console:
 
         return Depends(submission)
 
-    def session(self, request: Request) -> Session | None:
-        """The session that a request belongs to, if any; perhaps nobody is signed in to it."""
-        return self.sessions.known(request.cookies.get(SESSION_COOKIE))
+    async def session(self, request: Request) -> Session | None:
+        """The session that a request belongs to, if any. Raises `StorageUnavailable`."""
+        cookie = request.cookies.get(SESSION_COOKIE)
+        return await run_in_threadpool(self.sessions.known, cookie) if cookie else None
 
     async def visit(self, request: Request) -> Visit:
         """Who is signed in. Raises `SignInWanted`."""
-        session = self.session(request)
-        if session is None or not session.token_sha256:
+        session = await self.session(request)
+        if session is None:
             raise SignInWanted
         caller = await self.door.holder_of(session.token_sha256, request)
         if caller is None:  # it was revoked, or taken out of the configuration

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from adapters.access.roles import Role
 from adapters.evidence.verifying import Verdict
 from adapters.evidence.views import checkpoint_page, key_list, tail_view
-from adapters.http.console.asking import RowsAsked, asked
+from adapters.http.console.asking import Row, RowsAsked, asked
 from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.jobs import VERIFY
@@ -45,7 +45,7 @@ def evidence_router(console: Console, pages: Pages) -> APIRouter:
         return pages.part(visit, "job.html", job=jobs.get(VERIFY))
 
     @router.get("/evidence/checkpoints/{size}.txt")
-    def checkpoint(_: Annotated[Visit, auditor], size: int) -> Response:
+    def checkpoint(_: Annotated[Visit, auditor], size: Row) -> Response:
         kept = store.checkpoint_of(size)
         if kept is None:
             raise HTTPException(404, f"no checkpoint is of {size} events")

@@ -1,6 +1,5 @@
 """Orders: searched, listed, and taken elsewhere as CSV."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from adapters.http.api import MEDIA_TYPES
 from adapters.http.console.asking import (
     PAGE_SIZE,
     After,
+    Day,
     Name,
     after_midnight,
     asked,
@@ -44,8 +44,8 @@ class OrdersAsked(BaseModel):
     needs: Literal["review", "registration"] | None = None
     provider: Name | None = None
     amount: Annotated[Decimal, BeforeValidator(amount_asked)] | None = None
-    since: Annotated[date | None, Field(alias="from")] = None
-    until: Annotated[date | None, Field(alias="to")] = None
+    since: Annotated[Day | None, Field(alias="from")] = None
+    until: Annotated[Day | None, Field(alias="to")] = None
     store: Name | None = None
     after: After | None = None
 

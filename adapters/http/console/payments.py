@@ -1,6 +1,5 @@
 """Payments: the news of them as providers told it, the newest first, and as CSV."""
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -15,6 +14,7 @@ from adapters.http.api import MEDIA_TYPES
 from adapters.http.console.asking import (
     PAGE_SIZE,
     After,
+    Day,
     Name,
     after_midnight,
     asked,
@@ -36,8 +36,8 @@ class PaymentsAsked(BaseModel):
     order_id: Name | None = None
     status: PaymentStatus | None = None
     provider: Name | None = None
-    since: Annotated[date | None, Field(alias="from")] = None
-    until: Annotated[date | None, Field(alias="to")] = None
+    since: Annotated[Day | None, Field(alias="from")] = None
+    until: Annotated[Day | None, Field(alias="to")] = None
     store: Name | None = None
     after: After | None = None
 

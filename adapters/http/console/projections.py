@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
+from adapters.http.console.asking import Row
 from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import Pages, url_of
 from adapters.jobs import rebuild_of
@@ -104,7 +105,7 @@ def _add_steps(router: APIRouter, console: Console, pages: Pages) -> None:
         return step(form, name, back)
 
     @router.post("/projections/{name}/drop/{generation}")
-    def drop(form: Annotated[Submission, operator], name: str, generation: int) -> Response:
+    def drop(form: Annotated[Submission, operator], name: str, generation: Row) -> Response:
         def gone(model: ReadModel) -> str:
             model.drop(generation)
             return f"Generation {generation} is dropped."

@@ -10,17 +10,19 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from adapters.storage.ended_sessions import EndedSessions
+
 SESSION_SECONDS = 8 * 60 * 60  # a working day; then the token is asked for again
-ENDED_MAX = 10_000
 NONCE_BYTES = 12
+SIGNED_IN, FORM = "session", "sign-in"  # what the cookies are sealed for
 SEALED_TEXT_MAX = 4096  # what a browser keeps of a cookie
 
 Clock = Callable[[], float]
@@ -52,8 +54,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who looks at the console: the digest of the token that was shown (empty before that), the
-    secret that the forms of this session repeat, and when it began (seconds since 1970)."""
+    """Who looks at the console: the digest of the token that was shown (empty where this is only
+    the form to show one), the secret that the forms of this session repeat, and when it began
+    (seconds since 1970)."""
 
     token_sha256: str
     form_secret: str
@@ -65,34 +68,54 @@ class Session:
 
 
 class Sessions:
-    """Makes sessions and knows them again. Lives on one event loop.
+    """Makes sessions and knows them again.
 
-    A session that was signed out of is remembered until it would have ended by itself, by this
-    process alone.
+    A session that was signed out of is remembered until it would have ended by itself, by every
+    process of the service.
     """
 
-    def __init__(self, box: Box, clock: Clock) -> None:
+    def __init__(self, box: Box, clock: Clock, ended: EndedSessions) -> None:
         self._box = box
         self._clock = clock
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended = ended
 
-    def begin(self, token_sha256: str = "") -> tuple[Session, str]:
-        """A new session, and the cookie that it is known by."""
-        session = Session(token_sha256, secrets.token_urlsafe(), int(self._clock()))
-        values = [session.token_sha256, session.form_secret, session.began_at]
-        return session, self._box.seal("session", values)
+    def begin(self, token_sha256: str) -> tuple[Session, str]:
+        """A new session of somebody who signed in, and the cookie that it is known by."""
+        return self._made(SIGNED_IN, token_sha256)
+
+    def begin_form(self) -> tuple[Session, str]:
+        """What a form to sign in belongs to, and a cookie for that alone."""
+        return self._made(FORM, "")
 
     def known(self, cookie: str | None) -> Session | None:
-        """The session of a cookie; None where there is none, or it has ended."""
-        values = self._box.opened("session", cookie)
+        """The session of a cookie; None where there is none, or it has ended. Blocks; raises
+        `StorageUnavailable`."""
+        session = self._opened(SIGNED_IN, cookie)
+        return None if session is None or self._ended.has(_name(session)) else session
+
+    def known_form(self, cookie: str | None) -> Session | None:
+        """What the form to sign in that came with a cookie belongs to."""
+        return self._opened(FORM, cookie)
+
+    def _made(self, purpose: str, token_sha256: str) -> tuple[Session, str]:
+        session = Session(token_sha256, secrets.token_urlsafe(), int(self._clock()))
+        values = [session.token_sha256, session.form_secret, session.began_at]
+        return session, self._box.seal(purpose, values)
+
+    def _opened(self, purpose: str, cookie: str | None) -> Session | None:
+        values = self._box.opened(purpose, cookie)
         if values is None:
             return None
         session = Session(*values)
-        is_over = self._clock() - session.began_at >= SESSION_SECONDS
-        return None if is_over or session.form_secret in self._ended else session
+        return None if self._clock() - session.began_at >= SESSION_SECONDS else session
 
     def end(self, session: Session) -> None:
-        """Let nobody use a session any more, also who has copied its cookie."""
-        self._ended[session.form_secret] = None
-        if len(self._ended) > ENDED_MAX:
-            self._ended.popitem(last=False)
+        """Let nobody use a session any more, also who has copied its cookie. Blocks; raises
+        `StorageUnavailable`."""
+        until = datetime.fromtimestamp(session.began_at, UTC) + timedelta(seconds=SESSION_SECONDS)
+        self._ended.add(_name(session), datetime.fromtimestamp(self._clock(), UTC), until)
+
+
+def _name(session: Session) -> str:
+    """What a session is kept under: nobody who reads it can send a form of the session."""
+    return hashlib.sha256(session.form_secret.encode()).hexdigest()

@@ -1,11 +1,13 @@
 """Signing in with an API token, and out."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from adapters.http.console.context import (
     PATH,
     SESSION_COOKIE,
+    SIGN_IN_COOKIE,
     Console,
     SignInWanted,
     form_of,
@@ -23,22 +25,13 @@ def signing_router(console: Console, pages: Pages) -> APIRouter:
     right token is never refused for that."""
     router = APIRouter()
 
-    def keep(request: Request, response: Response, cookie: str) -> None:
-        response.set_cookie(
-            SESSION_COOKIE,
-            cookie,
-            max_age=SESSION_SECONDS,
-            path=PATH,
-            secure=is_secure(request, console.door.trusted_proxies),
-            httponly=True,
-            samesite="strict",
-        )
-
     def form(request: Request, then: str, problem: str = "", status: int = 200) -> Response:
-        session, cookie = console.sessions.begin()
+        # A cookie of its own: a link on another site leads here without the session's, and must
+        # not end the session by putting another in its place.
+        session, cookie = console.sessions.begin_form()
         told = {"form_secret": session.form_secret, "then": then, "problem": problem}
         response = pages.draw(request, "sign_in.html", status, **told)
-        keep(request, response, cookie)
+        _keep(console, request, response, SIGN_IN_COOKIE, cookie)
         return response
 
     @router.get("/sign-in")
@@ -51,7 +44,8 @@ def signing_router(console: Console, pages: Pages) -> APIRouter:
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
-        fields = await form_of(request, console.session(request))
+        shown = console.sessions.known_form(request.cookies.get(SIGN_IN_COOKIE))
+        fields = await form_of(request, shown)
         token = fields.get("token", "").strip().encode()
         caller = await console.door.keeper.admit(token, console.door.origin(request))
         then = fields.get("then", "")
@@ -64,20 +58,34 @@ def signing_router(console: Console, pages: Pages) -> APIRouter:
             return response
         _, cookie = console.sessions.begin(token_sha256(token))  # another than before, so that
         response = RedirectResponse(_own(then), 303, HEADERS)  # nobody can have known it
-        keep(request, response, cookie)
+        _keep(console, request, response, SESSION_COOKIE, cookie)
+        response.delete_cookie(SIGN_IN_COOKIE, path=PATH)
         return response
 
     @router.post("/sign-out")
     async def sign_out(request: Request) -> Response:
-        session = console.session(request)
+        session = await console.session(request)
         await form_of(request, session)
         if session is not None:
-            console.sessions.end(session)
+            await run_in_threadpool(console.sessions.end, session)
         response = RedirectResponse(url_of("/sign-in"), 303, HEADERS)
         response.delete_cookie(SESSION_COOKIE, path=PATH)
         return response
 
     return router
+
+
+def _keep(console: Console, request: Request, response: Response, name: str, cookie: str) -> None:
+    """Let the browser keep a cookie that only the console gets back."""
+    response.set_cookie(
+        name,
+        cookie,
+        max_age=SESSION_SECONDS,
+        path=PATH,
+        secure=is_secure(request, console.door.trusted_proxies),
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def _own(then: str) -> str:

@@ -93,6 +93,17 @@ def test_a_time_without_its_zone_is_not_guessed(
     assert "2026-01-05T07:30:00Z" in ran.complaint
 
 
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_the_calendar_lacks_in_utc_is_said_in_one_line(
+    shop: Shop, order_ledger: CommandLine, time: str
+) -> None:
+    shop.hears(("42", "PAID"))
+    for args in (["orders", "show", "42", "--as-of", time], ["diff", "--from", time, "--to", time]):
+        ran = order_ledger(*args)
+        assert (ran.code, ran.out) == (2, "")
+        assert "between the years 1 and 9999" in ran.complaint
+
+
 # ------------------------------------------------------------------------------------------ list
 
 

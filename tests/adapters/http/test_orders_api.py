@@ -219,6 +219,8 @@ def test_as_of_is_an_instant_whatever_its_zone(local: LocalService) -> None:
         "2026-13-01T00:00:00Z",
         "NaN",
         "1700000000",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
     ],
 )
 def test_what_is_no_instant_with_a_zone_is_422(shared: LocalService, as_of: str) -> None:

@@ -97,6 +97,7 @@ def test_what_was_written_by_others_is_text(reader: Browser) -> None:
     [
         ("amount=much", "amount"),
         ("from=yesterday", "from"),
+        ("to=9999-12-31", "to"),
         ("status=PAID", "status"),
         ("name=a%00b", "name"),
         ("after=" + "x" * 9000, "after"),
@@ -240,3 +241,32 @@ def test_who_has_a_store_sees_that_store_only(
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("adapters.http.api.MIN_POSITION_WAIT_SECONDS", 0.5)
+
+
+HUGE = "9" * 23
+ENDS_OF_TIME = ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console/orders.csv?to=9999-12-31",
+        "/console/payments?to=9999-12-31",
+        f"/console/evidence/checkpoints/{HUGE}.txt",
+        *(f"/console/order?id=1&store=default&as_of={time}" for time in ENDS_OF_TIME),
+        *(f"/console/deliveries?from={time}" for time in ENDS_OF_TIME),
+    ],
+)
+def test_what_no_calendar_and_no_database_has_is_422(reader: Browser, path: str) -> None:
+    assert reader.get(path).status_code == 422
+
+
+def test_a_generation_that_no_database_can_number_is_422(reader: Browser) -> None:
+    reader.open("/console/projections/money")
+    path = f"/console/projections/money/drop/{HUGE}"
+    assert reader.post(path, form_secret=reader.form_secret).status_code == 422
+
+
+def test_the_last_days_that_can_be_asked_for_are_answered(reader: Browser) -> None:
+    for path in ("orders?to=9999-12-30", "payments?from=0001-01-01", "orders.csv?to=9999-12-30"):
+        assert reader.get(f"/console/{path}").status_code == 200

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from adapters.access import doorkeeper
 from adapters.access.roles import Role
 from adapters.http.console.session import SESSION_SECONDS, Box, Sessions
 from adapters.storage.access import Operation
+from adapters.storage.ended_sessions import EndedSessions
 from tests.adapters.http.console.browser import Browser, headers_of, text_of
 from tests.adapters.http.local import API_TOKEN, LocalService
 from tests.adapters.http.test_access import ALICE, Holder
@@ -20,8 +22,9 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorkeeper, "FRESH_SECONDS", 0.0)
 
 
-def cookie_of(browser: Browser) -> Any:
-    return SimpleCookie(browser.page.headers["set-cookie"])["order-ledger-session"]
+def cookie_of(browser: Browser, name: str = "order-ledger-session") -> Any:
+    told = SimpleCookie("; ".join(browser.page.headers.get_list("set-cookie")))
+    return told[name]
 
 
 @pytest.mark.parametrize("path", ["/", "/console"])
@@ -79,13 +82,14 @@ def test_an_address_that_fails_again_and_again_has_to_wait(browser: Browser) -> 
 
 def test_the_cookie_is_the_consoles_own_and_holds_no_token(browser: Browser) -> None:
     browser.open("/console/sign-in")
-    before = cookie_of(browser).value
+    before = cookie_of(browser, "order-ledger-sign-in")
     browser.post("/console/sign-in", token=API_TOKEN, form_secret=browser.form_secret)
     cookie = cookie_of(browser)
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "strict", "/console")
-    assert cookie["max-age"] == str(SESSION_SECONDS)
-    assert not cookie["secure"]
-    assert cookie.value != before, "nobody can have put it there before"
+    for one in (before, cookie):
+        assert (one["httponly"], one["samesite"], one["path"]) == (True, "strict", "/console")
+        assert one["max-age"] == str(SESSION_SECONDS)
+        assert not one["secure"]
+    assert cookie.value != before.value, "nobody can have put it there before"
     assert API_TOKEN not in cookie.value
 
 
@@ -98,7 +102,27 @@ def test_behind_a_trusted_proxy_with_tls_the_cookie_is_secure(
 ) -> None:
     with LocalService(tmp_path, trusted_proxies=trusted) as local, Browser(local) as browser:
         browser.get("/console/sign-in", **{"X-Forwarded-Proto": told})
-        assert bool(cookie_of(browser)["secure"]) is secure
+        assert bool(cookie_of(browser, "order-ledger-sign-in")["secure"]) is secure
+
+
+def test_a_link_on_another_site_leaves_who_is_signed_in_signed_in(operator: Browser) -> None:
+    held = dict(operator.http.cookies)
+    operator.http.cookies.clear()  # a strict cookie is not sent with it
+    operator.open("/console/order?id=1")
+    assert "API token" in text_of(operator.page.text), "it leads to the form"
+    told = dict(operator.http.cookies)
+    assert told, "whose cookie the browser keeps"
+    operator.http.cookies.clear()
+    operator.http.cookies.update(held | told)
+    assert operator.get("/console/").status_code == 200
+
+
+def test_the_cookie_of_the_form_is_no_session_and_cannot_sign_out(browser: Browser) -> None:
+    browser.open("/console/sign-in")
+    form = cookie_of(browser, "order-ledger-sign-in").value
+    browser.http.cookies.set("order-ledger-session", form, path="/console")
+    assert browser.post("/console/sign-out", form_secret=browser.form_secret).status_code == 403
+    assert browser.get("/console/").status_code == 303
 
 
 def test_who_signs_out_is_out_also_with_a_copy_of_the_cookie(operator: Browser) -> None:
@@ -110,6 +134,17 @@ def test_who_signs_out_is_out_also_with_a_copy_of_the_cookie(operator: Browser) 
     assert operator.get("/console/").status_code == 303
 
 
+def test_who_signs_out_is_out_in_every_process_and_after_a_restart(
+    tmp_path: Path, operator: Browser
+) -> None:
+    with LocalService(tmp_path) as other, Browser(other) as browser:
+        browser.http.cookies.update(dict(operator.http.cookies))
+        assert browser.get("/console/").status_code == 200, "it is the same service"
+        operator.open("/console/")
+        operator.send("/console/sign-out")
+        assert browser.get("/console/").status_code == 303
+
+
 def test_a_revoked_token_loses_its_session(local: LocalService, browser: Browser) -> None:
     holder = Holder(local, "books", Role.AUDITOR)
     browser.sign_in(holder.token).open("/console/")
@@ -118,13 +153,13 @@ def test_a_revoked_token_loses_its_session(local: LocalService, browser: Browser
     assert browser.get("/console/").status_code == 303
 
 
-def test_a_session_ends_by_itself_and_only_its_own_box_knows_it() -> None:
-    now = [1_000.0]
-    sessions = Sessions(Box("key"), lambda: now[0])
+def test_a_session_ends_by_itself_and_only_its_own_box_knows_it(local: LocalService) -> None:
+    now, ended = [1_000.0], EndedSessions(local.service.views)
+    sessions = Sessions(Box("key"), lambda: now[0], ended)
     session, cookie = sessions.begin("digest")
     now[0] += SESSION_SECONDS - 1
     assert sessions.known(cookie) == session
-    assert Sessions(Box("other"), lambda: now[0]).known(cookie) is None
+    assert Sessions(Box("other"), lambda: now[0], ended).known(cookie) is None
     now[0] += 1
     assert sessions.known(cookie) is None
 
@@ -138,8 +173,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_cookie_that_was_changed_is_none(change: Any) -> None:
-    sessions = Sessions(Box("key"), lambda: 0.0)
+def test_a_cookie_that_was_changed_is_none(local: LocalService, change: Any) -> None:
+    sessions = Sessions(Box("key"), lambda: 0.0, EndedSessions(local.service.views))
     assert sessions.known(change(sessions.begin("digest")[1])) is None
 
 
