@@ -26,8 +26,7 @@ class RunningServer:
         arguments: Sequence[str] = ("--port", "0"),
     ) -> None:
         self.folder = folder
-        # Servers that lie beside each other may share a ledger, and so its secrets.
-        self._env = {"XDG_DATA_HOME": str(folder.parent / "data"), **(env or {})}
+        self._env = {"XDG_DATA_HOME": str(folder / "data"), **(env or {})}
         self._data = Path(self._env["XDG_DATA_HOME"])
         self._arguments = tuple(arguments)
         self.start()

@@ -154,7 +154,11 @@ def test_of_two_services_on_one_ledger_one_sends(
         folder.mkdir()
         table = f'[providers.sevi]\ntokens = ["t"]\n{TABLE.format(url=shop.url, secret=SECRET)}'
         (folder / "order-ledger.toml").write_text(table)
-        services.append(RunningServer(folder, {"ORDER_LEDGER_DATABASE_URL": postgres_url}))
+        shared = {
+            "ORDER_LEDGER_DATABASE_URL": postgres_url,
+            "XDG_DATA_HOME": str(tmp_path / "data"),
+        }
+        services.append(RunningServer(folder, shared))
     try:
         for number in range(10):
             server = services[number % 2]

@@ -48,7 +48,8 @@ def read(number: int, body: bytes) -> None:
     if isinstance(told, Ignored):
         return
     for notice in told:
-        assert 1 <= len(notice.order_id) <= 255
+        typed = notice.personal.references if notice.personal is not None else ()
+        assert 1 <= len(notice.order_id or typed[0]) <= 255, "an order is named, or what was typed"
         assert 1 <= len(notice.raw_status) <= 255
         assert notice.amount is None or notice.amount >= 0
 
