@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import psycopg
-
 from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
-from adapters.storage.postgres import Database
+from adapters.storage.postgres import Database, PostgresCursor
 
 KEYS_LOCK, SEAL_LOCK = 7_305_842_611_202_938, 7_305_842_611_202_939  # numbers that are ours alone
 # As the very bytes that are stored, which is also what costs the least: a time is sent as the
@@ -51,18 +49,6 @@ HEAD = (
 )
 
 
-class _Cursor:
-    """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
-
-    def __init__(self, cursor: psycopg.Cursor) -> None:
-        self._cursor = cursor
-        self.fetchone = cursor.fetchone
-        self.fetchall = cursor.fetchall
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        self._cursor.execute(sql.replace("?", "%s").encode(), params)
-
-
 class PostgresEvidence(EvidenceStore):
     """The tables that migration 0008 made."""
 
@@ -81,7 +67,7 @@ class PostgresEvidence(EvidenceStore):
             connection.transaction() if commit else nullcontext(),
             connection.cursor(binary=True) as cursor,
         ):
-            yield _Cursor(cursor)
+            yield PostgresCursor(cursor)
 
     @contextmanager
     def tree_transaction(self, *, commit: bool) -> Iterator[Cursor]:
@@ -96,7 +82,7 @@ class PostgresEvidence(EvidenceStore):
             connection.cursor(binary=True) as cursor,
         ):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SEAL_LOCK,))
-            yield _Cursor(cursor)
+            yield PostgresCursor(cursor)
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from making keys known until the transaction ends."""

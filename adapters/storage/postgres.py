@@ -1,6 +1,6 @@
 """PostgreSQL connections: a pool to read with, and one connection that writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -32,6 +32,19 @@ BOUNDS = (
     "SET lock_timeout = '5s'; SET statement_timeout = '15s'; "
     "SET default_transaction_isolation = 'read committed'"
 )
+
+
+class PostgresCursor:
+    """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
+
+    def __init__(self, cursor: psycopg.Cursor) -> None:
+        self.raw = cursor
+        self.fetchone = cursor.fetchone
+        self.fetchall = cursor.fetchall
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run a statement."""
+        self.raw.execute(sql.replace("?", "%s").encode(), params)
 
 
 class Database:
@@ -68,6 +81,16 @@ class Database:
             if self._writer is None or self._writer.closed:
                 self._writer = _open(self._url)
             yield self._writer
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[PostgresCursor]:
+        """A transaction: on the connection that writes where it is to be committed."""
+        with (
+            self.writing() if commit else self.reading() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
+            yield PostgresCursor(cursor)
 
     def connected(self) -> Connection:
         """A connection of its own, for the caller to close."""

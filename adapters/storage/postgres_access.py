@@ -1,13 +1,11 @@
 """Tokens and the operators' log in PostgreSQL, in the ledger's schema."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from adapters.storage.access import AccessTables
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
-from adapters.storage.postgres_views import PostgresCursor
 
 LOCK = 7_305_842_611_202_936  # any number that is ours alone
 
@@ -27,15 +25,9 @@ class PostgresAccess(AccessTables):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @contextmanager
-    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+    def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction."""
-        with (
-            self._database.writing() if commit else self._database.reading() as connection,
-            connection.transaction(),
-            connection.cursor() as cursor,
-        ):
-            yield PostgresCursor(cursor)
+        return self._database.transaction(commit=commit)
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from writing these tables until the transaction ends."""

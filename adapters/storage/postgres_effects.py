@@ -1,7 +1,6 @@
 """The outbox in PostgreSQL, in the ledger's schema."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from threading import Lock
 
 import psycopg
@@ -12,7 +11,6 @@ from adapters.storage.effects import EffectTables
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
-from adapters.storage.postgres_views import PostgresCursor
 
 LEADER = 7_305_842_611_202_939  # any number that is ours alone
 
@@ -32,15 +30,9 @@ class PostgresEffects(EffectTables):
         self._connection: Connection | None = None
         self._is_leader = False
 
-    @contextmanager
-    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+    def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction."""
-        with (
-            self._database.writing() if commit else self._database.reading() as connection,
-            connection.transaction(),
-            connection.cursor() as cursor,
-        ):
-            yield PostgresCursor(cursor)
+        return self._database.transaction(commit=commit)
 
     def leads(self) -> bool:
         """Whether this process alone sends: a connection of its own holds a lock, which the server

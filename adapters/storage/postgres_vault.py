@@ -1,12 +1,11 @@
 """The keys of a ledger in PostgreSQL, in the ledger's schema."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, utc_now
 from adapters.storage.postgres import Database
-from adapters.storage.postgres_views import PostgresCursor
 from adapters.storage.vault import VaultTables
 
 SCRUBBED = ("order_keys", "body_keys", "effects", "kept_refusals")
@@ -26,15 +25,9 @@ class PostgresVault(VaultTables):
         super().__init__(clock)
         self._database = database
 
-    @contextmanager
-    def transaction(self, *, commit: bool) -> Iterator[Cursor]:
+    def transaction(self, *, commit: bool) -> AbstractContextManager[Cursor]:
         """A transaction."""
-        with (
-            self._database.writing() if commit else self._database.reading() as connection,
-            connection.transaction(),
-            connection.cursor() as cursor,
-        ):
-            yield PostgresCursor(cursor)
+        return self._database.transaction(commit=commit)
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from changing master keys until the transaction ends, and from

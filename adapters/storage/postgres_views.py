@@ -24,19 +24,6 @@ SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + BEGI
 READ_TRIES = 3
 
 
-class PostgresCursor:
-    """A psycopg cursor that takes `?` for a parameter, as SQLite does."""
-
-    def __init__(self, cursor: psycopg.Cursor) -> None:
-        self.raw = cursor
-        self.fetchone = cursor.fetchone
-        self.fetchall = cursor.fetchall
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        """Run a statement."""
-        self.raw.execute(sql.replace("?", "%s").encode(), params)
-
-
 class PostgresViews(Views):
     """The read models in PostgreSQL."""
 
@@ -53,13 +40,9 @@ class PostgresViews(Views):
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[Cursor]:
         """A transaction in the schema of the read models; one that only reads sees one moment."""
-        with (
-            self._database.writing() if commit else self._database.reading() as connection,
-            connection.transaction(),
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(BEGIN if commit else SNAPSHOT)
-            yield PostgresCursor(cursor)
+        with self._database.transaction(commit=commit) as cursor:
+            cursor.raw.execute(BEGIN if commit else SNAPSHOT)
+            yield cursor
 
     def read(self, ask: Callable[[Reader], T]) -> T:
         """Ask something of the live generations (see `Views`).

@@ -197,27 +197,21 @@ class VaultTables:
 
     def streams_of(self, first: Sequence[int]) -> Mapping[int, str]:
         """The orders whose first event has one of these indexes."""
-        if not first:
-            return {}
-        marks = ", ".join("?" * len(first))
-        with unavailable(), self.transaction(commit=False) as c:
-            c.execute(
-                f"SELECT idx, originator_id FROM {self.schema}stored_events "
-                f"WHERE {self.here()} AND idx IN ({marks})",
-                list(first),
-            )
-            return dict(c.fetchall())
+        return self._by_number("SELECT idx, originator_id FROM {}stored_events", "idx", first)
 
     def hashes_of(self, deliveries: Sequence[int]) -> Mapping[int, str]:
         """The keyed hash of the bodies of some deliveries, by their id."""
-        if not deliveries:
+        return self._by_number("SELECT id, body_hash FROM {}deliveries", "id", deliveries)
+
+    def _by_number(self, select: str, column: str, wanted: Sequence[int]) -> Mapping[int, str]:
+        """What a table holds under each of these numbers."""
+        if not wanted:
             return {}
-        marks = ", ".join("?" * len(deliveries))
+        marks = ", ".join("?" * len(wanted))
         with unavailable(), self.transaction(commit=False) as c:
             c.execute(
-                f"SELECT id, body_hash FROM {self.schema}deliveries "
-                f"WHERE {self.here()} AND id IN ({marks})",
-                list(deliveries),
+                f"{select.format(self.schema)} WHERE {self.here()} AND {column} IN ({marks})",
+                list(wanted),
             )
             return dict(c.fetchall())
 

@@ -2,25 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from adapters.storage.ended_sessions import EndedSessions
 from adapters.storage.opening import open_storage
 from adapters.storage.views import Views
-from tests.contract.logs import DATABASES
 
 NOW = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
 LATER = NOW + timedelta(hours=8)
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 @pytest.fixture

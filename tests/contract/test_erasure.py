@@ -5,7 +5,6 @@ import base64
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,7 +26,6 @@ from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.quarantine import CannotSettle, Quarantine
 from adapters.service import Service
-from adapters.settings import Settings
 from adapters.storage.access import Operation
 from adapters.storage.effects import Attempt, NewEffect
 from adapters.storage.refusals import KeptRefusal
@@ -35,23 +33,11 @@ from domain.events import PersonalDataErased
 from domain.payment import Outcome
 from domain.registration import Placement, Unknown
 from projections.known import PROJECTIONS
-from tests.contract.logs import DATABASES
 
 ANN = Caller.with_every_role("user ann", "command line")
 PERSON, PHONE, CUSTOMER = "Wanjiru Kamau", "+254700000111", "CUS-000017"
 PERSONAL = (PERSON, PHONE, CUSTOMER)
 SEVI = Sevi("sevi", "default", [Secret("key", "token")])
-
-
-@pytest.fixture(params=DATABASES)
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path}/l.db" if is_sqlite else request.getfixturevalue("postgres_url")
-    master, seal = tmp_path / "master-keys.txt", tmp_path / "seal-keys.pem"
-    settings = Settings(database_url=url, master_key_file=master, seal_keys_file=seal)
-    service = Service(settings)
-    yield service
-    service.close()
 
 
 def another(service: Service) -> Service:

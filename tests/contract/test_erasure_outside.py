@@ -1,12 +1,8 @@
 """Erasure, on both databases: what lies outside of the order, and whose it is."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from adapters.effects.state import State
 from adapters.erasing import Eraser
@@ -14,22 +10,9 @@ from adapters.intake import delivery_of
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service
-from adapters.settings import Settings
 from adapters.storage.effects import Attempt, NewEffect
 from adapters.storage.refusals import KeptRefusal
-from tests.contract.logs import DATABASES
 from tests.contract.test_erasure import ANN, PERSON, body, erase, readable, tell
-
-
-@pytest.fixture(params=DATABASES)
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path}/l.db" if is_sqlite else request.getfixturevalue("postgres_url")
-    master, seal = tmp_path / "master-keys.txt", tmp_path / "seal-keys.pem"
-    settings = Settings(database_url=url, master_key_file=master, seal_keys_file=seal)
-    service = Service(settings)
-    yield service
-    service.close()
 
 
 def test_a_strangers_payment_is_never_destroyed(service: Service) -> None:

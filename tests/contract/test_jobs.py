@@ -21,20 +21,11 @@ from adapters.storage.jobs import LEASE, Job, Jobs
 from adapters.storage.opening import open_storage
 from adapters.storage.rebuilds import Refused
 from projections.model import State
-from tests.contract.logs import DATABASES
 
 ALICE = Caller.with_every_role("token alice", "192.0.2.7")
 WAIT_SECONDS = 60.0
 ORDER_STATUS = "order_status"
 REBUILD = rebuild_of(ORDER_STATUS)
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 @pytest.fixture

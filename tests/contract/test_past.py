@@ -1,9 +1,8 @@
 """What was, on both databases: lists of orders as they were, and which orders changed between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,28 +12,15 @@ from adapters.order_search import BadCursor, OrderFilter
 from adapters.past import UNBOUND, Clocks, OrderChange
 from adapters.queries import OrderView
 from adapters.service import Service
-from adapters.settings import Settings
 from adapters.storage import events as storage_events
 from adapters.storage import postgres_events, sqlite_events
 from domain.payment import PaymentStatus
-from tests.contract.logs import DATABASES
 from tests.domain.harness import placement
 from tests.notices import NOON, delivery, notice
 
 S = PaymentStatus
 STATUSES = (S.PENDING, S.PAID, S.FAILED, S.PENDING, S.DISPUTED, S.FAILED)
 MOMENT = timedelta(microseconds=1)
-
-
-@pytest.fixture(params=DATABASES)
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    else:
-        url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    service = Service(Settings(database_url=url))
-    yield service
-    service.close()
 
 
 @pytest.fixture

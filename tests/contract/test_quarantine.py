@@ -15,20 +15,11 @@ from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.storage.deliveries import DeliveryFilter
 from domain.payment import Outcome
-from tests.contract.logs import DATABASES
 
 ALICE = Caller.with_every_role("user alice", "command line")
 CUT = b'{"orderId": "42", "orderPayment": "PAID"'
 PENDING = b'{"orderId": "42", "orderPayment": "PENDING"}'
 SETTINGS: dict[str, Any] = {"providers": {"sevi": {"tokens": ["token"]}}}
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 @pytest.fixture
