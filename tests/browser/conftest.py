@@ -50,7 +50,8 @@ def watched(browser: Browser, url: str, **options: Any) -> Iterator[BrowserConte
     """A browser of one person, whose pages may load nothing from elsewhere and break no rule of
     theirs (the Content-Security-Policy), nor fail in their script."""
     complaints: list[str] = []
-    context = browser.new_context(base_url=url, **options)
+    # Without motion a colour is at once what it stays: axe-core measured one on its way.
+    context = browser.new_context(base_url=url, reduced_motion="reduce", **options)
     context.set_default_timeout(WAIT_MS)
     context.on("console", lambda message: _note(complaints, message.type, message.text))
     context.on("weberror", lambda error: complaints.append(str(error.error)))
