@@ -12,7 +12,7 @@ from typing import Protocol
 TMPFS_BYTES = 1 << 30
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SLACK_PAGES = 4  # the service writes on while the room shrinks
-FILL_TRIES = 20
+FILL_TRIES = 12
 
 
 class Disk(Protocol):
@@ -42,12 +42,12 @@ class Tmpfs:
         _run("mount", "-t", "tmpfs", "-o", options, "order-ledger-crash", str(path))
 
     def fill(self) -> None:
-        """Shrink it to what it holds."""
-        for _ in range(FILL_TRIES):
+        """Shrink it to what it holds, and to more at each try: on a busy machine it grows meanwhile."""
+        for attempt in range(FILL_TRIES):
             room = os.statvfs(self._path)
             used = (room.f_blocks - room.f_bfree) * room.f_frsize
-            with suppress(subprocess.CalledProcessError):  # it grew meanwhile
-                self._resize(used + SLACK_PAGES * PAGE)
+            with suppress(subprocess.CalledProcessError):
+                self._resize(used + (SLACK_PAGES * PAGE << attempt))
                 return
         raise OSError(f"{self._path} could not be made smaller")
 
