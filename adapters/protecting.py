@@ -42,8 +42,9 @@ class Protection:
     def seal(self) -> None:
         """Seal the bodies that were to be kept."""
         sealed = self._vault.seal([body for _, body in self._bodies])
-        for (entry, _), body in zip(self._bodies, sealed, strict=True):
+        for (entry, told), body in zip(self._bodies, sealed, strict=True):
             entry.body = body
+            told.key.rest()
 
     # ---------------------------------------------------------------------------------------- keys
 

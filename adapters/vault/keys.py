@@ -82,6 +82,11 @@ class OrderKey:
             self._cipher = AESGCM(derived)
         return self._cipher
 
+    def rest(self) -> None:
+        """Let go of the cipher, which takes fifty times the memory of the key, until it is wanted
+        again: kept by every order that is held, it would fill the processor's cache."""
+        self._cipher = None
+
     def salt(self, stream: str, version: int) -> bytes:
         """The salt of the body digest in an event of an order."""
         told = _version.pack(version) + stream.encode()
