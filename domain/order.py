@@ -48,7 +48,8 @@ __all__ = [
     "DeliveryConflicted", "Disposition", "ImpossibleHistory", "News", "Order", "OrderEvent",
     "OrderPlaced", "OrderStatus", "ParkedNewsMoved", "PaymentFailed", "PaymentReceived",
     "PersonalDataErased", "ReviewReason", "ReviewRequired", "ReviewResolved", "Then",
-    "Unregistered", "Verdict", "advance", "decide", "evolve", "project", "receive", "told_status",
+    "Unregistered", "Verdict", "advance", "decide", "evolve", "project", "receive", "repeats",
+    "told_status",
 ]  # fmt: skip
 
 S = PaymentStatus
@@ -300,7 +301,7 @@ def decide(
 ) -> Decision:
     """Decide what a notice means to its order. Pure: the same arguments, the same answer."""
     assert order.id == stream_of(notice.store, notice.order_id), "the notice is another order's"
-    known = order.deliveries.get((notice.provider, notice.delivery_key), ())
+    known = _known(order, notice)
     if known:
         original = _original_of(known, notice)
         if original is not None:
@@ -308,6 +309,15 @@ def decide(
         if known[0].news.bytes_hash != notice.body_hash:
             return _conflict(order, notice, known[0])
     return receive(order, notice, unregistered)
+
+
+def repeats(order: Order, notice: PaymentNotice) -> bool:
+    """Whether a notice is a duplicate, of which `decide` appends nothing."""
+    return _original_of(_known(order, notice), notice) is not None
+
+
+def _known(order: Order, notice: PaymentNotice) -> tuple[Known, ...]:
+    return order.deliveries.get((notice.provider, notice.delivery_key), ())
 
 
 def receive(

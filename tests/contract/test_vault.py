@@ -431,6 +431,14 @@ def test_no_random_byte_that_was_drawn_ahead_is_given_twice(
         drawn(51)
 
 
+def test_of_a_duplicate_nothing_is_sealed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.hears("sevi", paid(shop))
+    monkeypatch.setattr("adapters.protecting.body_digest", pytest.fail)
+    monkeypatch.setattr("adapters.protecting.seal_private", pytest.fail)
+    (again,) = shop.hears("sevi", paid(shop))
+    assert again.outcome is Outcome.DUPLICATE
+
+
 def test_the_keys_of_a_batch_and_their_nonces_all_differ(shop: Shop) -> None:
     orders = range(1, 41)
     shop.hears("sevi", *(paid(shop, str(n), "PENDING") for n in orders))
