@@ -26,6 +26,7 @@ WIRE_BYTES_PER_BODY_BYTE = 8
 # connection while it still sends, and the answer with it.
 LINGER_SECONDS = 5.0
 
+ENDLESS = "order_ledger.endless"  # where a scope says that its answer ends only with the service
 CYCLE = "order_ledger.cycle"  # where a scope has what `answer_whole` wants
 
 TOO_LARGE = f"the request line and the headers have at most {HEAD_BYTES_MAX} bytes"
@@ -65,6 +66,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._wire_bytes or self._deadline is not None:
             self._bound()
+
+    def shutdown(self) -> None:
+        """Let what is under way end before the service stops, but for what has no end."""
+        super().shutdown()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle.scope.get(ENDLESS):
+            self.transport.close()
 
     def _bound(self) -> None:
         """See to the request that is under way, or to the timer of the one that was."""
