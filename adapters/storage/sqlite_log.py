@@ -30,8 +30,8 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
+    MasterChanged,
     NamedOrder,
-    OrderNames,
     SealedBody,
     StorageUnavailable,
     StoredAt,
@@ -46,7 +46,8 @@ from adapters.storage.sqlite import (
     insert_many,
     to_microseconds,
 )
-from adapters.storage.sqlite_vault import change_keys, require_newest
+from adapters.storage.sqlite_names import keep_names
+from adapters.storage.sqlite_vault import change_keys
 from domain.log import Position
 from domain.payment import Origin, Outcome
 from projections.traffic import Arrival
@@ -109,18 +110,17 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         with unavailable():
             try:
                 with self.datastore.transaction(commit=True) as c:
-                    require_newest(c, master)
-                    positions = self._append(c, entries)
+                    positions = self._append(c, entries, master)
                     self._tell(self._on_wait)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
         self._tell(self._on_append)
         return positions
 
-    def _append(self, c: SQLiteCursor, entries: Sequence[LogEntry]) -> list[Position | None]:
-        last_idx, recorded_at = self._next_recording(c)
-        c.execute("SELECT max(id) FROM deliveries")
-        last_id = c.fetchone()[0] or 0
+    def _append(
+        self, c: SQLiteCursor, entries: Sequence[LogEntry], master: int | None
+    ) -> list[Position | None]:
+        last_idx, recorded_at, last_id = self._ends(c, master)
         events: list[tuple[object, ...]] = []
         deliveries: list[tuple[object, ...]] = []
         bodies: list[tuple[object, ...]] = []
@@ -155,16 +155,18 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         insert_many(c, "order_keys", order_keys)
         insert_many(c, "body_keys", body_keys)
         for names in (names for entry in entries for names in entry.names):
-            _keep_names(c, names)
+            keep_names(c, names)
         change_keys(c, entries)
         return positions
 
-    def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
-        """The index of the newest event, and a recording time that is not before its own."""
-        c.execute("SELECT idx, recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1")
-        last = c.fetchone()
-        now = to_microseconds(self._clock())
-        return (last["idx"], max(now, last["recorded_at"])) if last else (0, now)
+    def _ends(self, c: SQLiteCursor, master: int | None = None) -> tuple[int, int, int]:
+        """The index of the newest event, a recording time that is not before its own, and the id of
+        the newest delivery. Raises `MasterChanged` where the master key is not the newest."""
+        c.execute(_SELECT_ENDS)
+        idx, recorded_at, delivery_id, newest = c.fetchone()
+        if master not in (None, newest):
+            raise MasterChanged("the master key changed")
+        return idx, max(to_microseconds(self._clock()), recorded_at), delivery_id
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
@@ -329,7 +331,7 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
     ) -> Sequence[int] | None:
-        last_idx, recorded_at = self._next_recording(c)
+        last_idx, recorded_at, _newest_delivery = self._ends(c)
         numbered = list(enumerate(stored_events, last_idx + 1))
         rows = [_event_row(idx, event, recorded_at, None) for idx, event in numbered]
         insert_many(c, "stored_events", rows)
@@ -400,20 +402,11 @@ class Factory(SQLiteFactory):
         stock.close()
 
 
-def _keep_names(c: SQLiteCursor, names: OrderNames) -> None:
-    """Where a name is taken, this raises the library's `IntegrityError`."""
-    store, order_id, wanted, waits, anew = names
-    if anew:
-        c.execute("DELETE FROM order_names WHERE store = ? AND order_id = ?", (store, order_id))
-    c.execute("INSERT OR IGNORE INTO naming_stores VALUES (?)", (store,))
-    for name in wanted:
-        c.execute(
-            "INSERT INTO order_names (store, order_id, name, waits) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (store, order_id, name) DO NOTHING",
-            (store, order_id, name, int(waits)),
-        )
-
-
+_SELECT_ENDS = (  # one statement, since each lets go of the interpreter's lock
+    "SELECT coalesce(max(idx), 0), coalesce(max(recorded_at), 0), "
+    "(SELECT coalesce(max(id), 0) FROM deliveries), (SELECT max(number) FROM master_keys) "
+    "FROM (SELECT idx, recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1)"
+)
 _SELECT_BODIES = (
     "SELECT d.id, d.body_hash, b.body, k.wrapped, e.originator_id, e.originator_version, e.topic "
     "FROM json_each(?) AS wanted JOIN deliveries AS d ON d.id = wanted.value "
