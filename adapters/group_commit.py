@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 from adapters.batch import Command, Delivery, Receipt
 from adapters.logs import discreetly
@@ -19,6 +20,7 @@ from adapters.tally import Tally
 log = logging.getLogger("order_ledger.writer")
 
 CLOSE_SECONDS = 20.0
+TURN_SECONDS = 0.03  # how long the event loop lets the writer go ahead
 COMMAND_BYTES = 1024  # about what a command takes that no body came with
 Commit = Callable[[Sequence[Command]], Sequence[Receipt | Exception]]
 
@@ -58,6 +60,7 @@ class GroupCommit:
         self._batches = (tally or Tally()).batches
         self._queue: deque[_Waiting] = deque()
         self._queue_bytes = 0
+        self._writer_waits = Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer")
         self._committing = False
         self._closing = False
@@ -68,6 +71,11 @@ class GroupCommit:
     def depth(self) -> int:
         """The commands that wait for the writer."""
         return len(self._queue)
+
+    def writer_waits(self) -> None:
+        """Say that the writer has only to wait for the database by now, so that the event loop goes
+        on. For any thread."""
+        self._writer_waits.set()
 
     async def submit(self, command: Command) -> Receipt:
         """Wait until the command is on disk. Raises `Overloaded` at once where the queue is full,
@@ -106,12 +114,15 @@ class GroupCommit:
 
     def _start(self) -> None:
         batch = self._next_batch()
-        loop = asyncio.get_running_loop()
+        self._writer_waits.clear()
         try:
-            running = loop.run_in_executor(self._thread, self._write, batch)
+            job = self._thread.submit(self._write, batch)
         except RuntimeError as error:  # no thread could be had
             self._resolve(batch, [error] * len(batch))
             return
+        # One interpreter's lock for two busy threads: to take turns costs both of them a fifth.
+        self._writer_waits.wait(TURN_SECONDS)
+        running = asyncio.wrap_future(job)
         running.add_done_callback(lambda done: self._finish(batch, done))
 
     def _next_batch(self) -> list[_Waiting]:
@@ -128,7 +139,14 @@ class GroupCommit:
         return batch
 
     def _write(self, batch: list[_Waiting]) -> list[Receipt | Exception]:
-        """On the writer's thread: commit together, and one by one where that fails by itself."""
+        """On the writer's thread: commit a batch, and let the event loop go on at its end."""
+        try:
+            return self._write_together(batch)
+        finally:
+            self._writer_waits.set()
+
+    def _write_together(self, batch: list[_Waiting]) -> list[Receipt | Exception]:
+        """Commit together, and one by one where that fails by itself."""
         commands = [waiting.command for waiting in batch]
         try:
             return list(self._commit(commands))

@@ -113,6 +113,7 @@ def create_app(
     tally = Tally()
     tracing = service.tracing
     queue = (tracing.queue if tracing else GroupCommit)(service.ledger.execute, tally=tally)
+    service.ledger.event_log.on_wait(queue.writer_waits)
     tallies = Tallies(tally, lambda: queue.depth, tallies_folder)
     senders = providers(service.settings)
     notes = RefusalNotes(service.refusals, service.settings.providers)

@@ -226,6 +226,10 @@ class EventLog(Protocol):
         """The next rows of the delivery log after an id (0: from the first), gapless and in order,
         as far as they tell who called."""
 
+    def on_wait(self, tell: Tell) -> None:
+        """Call this in every append of this process as soon as all that is left is to wait for the
+        database; it must not block."""
+
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process; it must not block."""
 
@@ -235,6 +239,27 @@ class EventLog(Protocol):
 
     def close(self) -> None:
         """Release the connections."""
+
+
+class Announcing:
+    """What both logs have in common: they tell of the appends of this process."""
+
+    def __init__(self) -> None:
+        self._on_wait: list[Tell] = []
+        self._on_append: list[Tell] = []
+
+    def on_wait(self, tell: Tell) -> None:
+        """Call this before every wait for the database (see `EventLog.on_wait`)."""
+        self._on_wait.append(tell)
+
+    def on_append(self, tell: Tell) -> None:
+        """Call this after every append of this process."""
+        self._on_append.append(tell)
+
+    @staticmethod
+    def _tell(listeners: Sequence[Tell]) -> None:
+        for tell in tuple(listeners):
+            tell()
 
 
 def first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from eventsourcing.persistence import (
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
+    Announcing,
     Clock,
     LogEntry,
     MasterChanged,
@@ -67,7 +68,7 @@ LOAD = (
 )
 
 
-class PostgresLog(PostgresDeliveries, ApplicationRecorder):
+class PostgresLog(PostgresDeliveries, ApplicationRecorder, Announcing):
     """The log of a ledger in PostgreSQL, and the library's recorder over the same tables."""
 
     def __init__(
@@ -77,9 +78,9 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         originator_id_type: type = str,
     ) -> None:
         super().__init__(database)
+        Announcing.__init__(self)
         self._clock = clock
         self._originator_id_type = originator_id_type
-        self._listeners: list[Tell] = []
 
     @property
     def recorder(self) -> ApplicationRecorder:
@@ -93,9 +94,10 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
     ) -> Sequence[Position | None]:
         """Append a batch of deliveries in one transaction (see `EventLog.append`)."""
         arguments = self._arguments(entries, master)
+        self._tell(self._on_wait)
         with unavailable():
             before_idx = self._append(entries, arguments)
-        self._tell()
+        self._tell(self._on_append)
         return _positions(entries, before_idx)
 
     def _append(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
@@ -257,10 +259,6 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
             last_idx = self.max_notification_id()
         return Position(PARTITION, last_idx) if last_idx else None
 
-    def on_append(self, tell: Tell) -> None:
-        """Call this after every append of this process."""
-        self._listeners.append(tell)
-
     def on_append_elsewhere(self, tell: Tell, stop: Event) -> None:
         """Call this at every append of any process, on a thread of its own."""
         Thread(target=self._listen, args=(tell, stop), name="listener", daemon=True).start()
@@ -281,10 +279,6 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         """Close the connections."""
         self._database.close()
 
-    def _tell(self) -> None:
-        for tell in tuple(self._listeners):
-            tell()
-
     def _one(self, sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
         with self._database.writing() as connection:
             return connection.execute(sql, params).fetchone()
@@ -302,7 +296,7 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder):
         """Append events that no delivery brought, as the library's `Application.save` does."""
         with self._database.writing() as connection, connection.cursor() as c:
             idxs = self._insert(c, stored_events)
-        self._tell()
+        self._tell(self._on_append)
         return idxs
 
     def _insert(self, c: Any, stored_events: Sequence[StoredEvent]) -> list[int]:

@@ -26,6 +26,7 @@ from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions, 
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
+    Announcing,
     Clock,
     DeliveryRow,
     LogEntry,
@@ -58,7 +59,7 @@ UNSETTLED = (1, 2, 3)
 Row = Mapping[str, Any]
 
 
-class SQLiteLog(SQLiteApplicationRecorder):
+class SQLiteLog(SQLiteApplicationRecorder, Announcing):
     """The log of an embedded ledger, and the library's application recorder over the same table."""
 
     def __init__(
@@ -68,8 +69,8 @@ class SQLiteLog(SQLiteApplicationRecorder):
         clock: Clock = utc_now,
     ) -> None:
         super().__init__(datastore, events_table_name=events_table_name)
+        Announcing.__init__(self)
         self._clock = clock
-        self._listeners: list[Tell] = []
 
     @property
     def recorder(self) -> ApplicationRecorder:
@@ -110,9 +111,10 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 with self.datastore.transaction(commit=True) as c:
                     require_newest(c, master)
                     positions = self._append(c, entries)
+                    self._tell(self._on_wait)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
-        self._tell()
+        self._tell(self._on_append)
         return positions
 
     def _append(self, c: SQLiteCursor, entries: Sequence[LogEntry]) -> list[Position | None]:
@@ -302,20 +304,12 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 for number, at, provider, key_id, called in c.fetchall()
             ]
 
-    def on_append(self, tell: Tell) -> None:
-        """Call this after every append of this process."""
-        self._listeners.append(tell)
-
     def on_append_elsewhere(self, tell: Tell, stop: Event) -> None:
         """SQLite tells nobody; who follows the file polls."""
 
     def close(self) -> None:
         """Close the file."""
         self.datastore.close()
-
-    def _tell(self) -> None:
-        for tell in tuple(self._listeners):
-            tell()
 
     # ----------------------------------------------------------------------------- the library's
 
@@ -324,7 +318,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
     ) -> Sequence[int] | None:
         """Append events that no delivery brought, as the library's `Application.save` does."""
         idxs = super().insert_events(stored_events, **kwargs)
-        self._tell()
+        self._tell(self._on_append)
         return idxs
 
     def _insert_events(

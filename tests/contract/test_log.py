@@ -132,6 +132,13 @@ def test_an_append_wakes_who_waits_for_it(log: EventLog) -> None:
     assert woken.is_set()
 
 
+def test_an_append_says_before_it_waits_for_the_database(log: EventLog) -> None:
+    stored: list[bool] = []
+    log.on_wait(lambda: stored.append(bool(log.head())))
+    log.append([entry(event("s/a", 1))])
+    assert stored == [False]
+
+
 def test_many_writers_of_one_order_each_version_is_won_once(log: EventLog) -> None:
     def race(version: int) -> bool:
         try:

@@ -6,6 +6,7 @@ from threading import Event, current_thread, main_thread
 
 import pytest
 
+from adapters import group_commit
 from adapters.group_commit import GroupCommit, Limits, Overloaded
 from adapters.ledger import Command, Delivery, Receipt
 from adapters.storage.log import StorageUnavailable
@@ -224,6 +225,49 @@ def test_closing_commits_what_was_taken_and_takes_no_more(writer: Writer) -> Non
 
     asyncio.run(scenario())
     assert writer.committed == list(range(6))
+
+
+def test_the_event_loop_lets_the_writer_go_ahead_until_it_waits_for_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would wait for as long as it is here allowed to, if nobody told it to go on."""
+    monkeypatch.setattr(group_commit, "TURN_SECONDS", 3600)
+    told: list[str] = []
+    loop_goes_on = Event()
+
+    def commit(commands: Sequence[Command]) -> list[Receipt]:
+        told.append("the writer decides")
+        queue.writer_waits()
+        assert loop_goes_on.wait(WAIT_SECONDS)
+        told.append("it is on disk")
+        return [Receipt(Outcome.RECORDED, None, None) for _ in commands]
+
+    async def scenario() -> None:
+        (task,) = await submit_all(queue, range(1))
+        await asyncio.sleep(0)
+        told.append("the loop goes on")
+        loop_goes_on.set()
+        await task
+        await queue.close()
+
+    queue = GroupCommit(commit)
+    asyncio.run(scenario())
+    assert told == ["the writer decides", "the loop goes on", "it is on disk"]
+
+
+def test_the_event_loop_goes_on_also_behind_a_writer_that_only_fails(
+    monkeypatch: pytest.MonkeyPatch, writer: Writer
+) -> None:
+    monkeypatch.setattr(group_commit, "TURN_SECONDS", 3600)
+    writer.fails[0] = StorageUnavailable("gone")
+
+    async def scenario() -> None:
+        queue = GroupCommit(writer)
+        with pytest.raises(StorageUnavailable):
+            await queue.submit(delivery(0))
+        await queue.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_queue_that_never_had_work_closes_at_once(writer: Writer) -> None:
