@@ -225,14 +225,17 @@ def test_who_is_erased_in_the_events_stays_so_with_older_keys(shop: Shop) -> Non
         deliver(server, body(order_id))
     deliver(server, b'{"orderId": "1", ' + NOBODYS)
     deliver(server, b'{"orderId": "2", ' + NOBODYS)
+    deliver(server, b'{"about": "1", ' + NOBODYS)
     _, keys = shop.back_up()
     keys = keys.rename(shop.folder / "first.keys")
     shop.run(0, "erase", "1", "--reason", "request 17", "--yes")
+    told = shop.run(0, "quarantine", "erase", "5", "--reason", "request 17", "--yes")
+    assert (told.stdout, told.stderr) == (b"5 is erased: nobody can read it any more\n", b"")
     server.stop()
     events, _ = shop.back_up()
 
     shop.restore(events, keys)
-    for gone in ("1", "3"):
+    for gone in ("1", "3", "5"):
         shop.run(1, "deliveries", "show", gone, "--raw", code=1)
     assert shop.run(1, "deliveries", "show", "2", "--raw").stdout == body("2")
     assert shop.run(1, "deliveries", "show", "4", "--raw").stdout.endswith(NOBODYS)
