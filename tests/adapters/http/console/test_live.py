@@ -48,7 +48,8 @@ def streamed(found: Sequence[Caller | Exception], drawn: Sequence[str]) -> str:
     assert response.media_type == "text/event-stream"
 
     async def read() -> str:
-        return "".join([str(chunk, "utf-8") async for chunk in response.body_iterator])  # type: ignore[arg-type]
+        chunks: list[Any] = [chunk async for chunk in response.body_iterator]
+        return b"".join(chunks).decode()
 
     return asyncio.run(read())
 
