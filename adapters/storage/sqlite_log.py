@@ -22,7 +22,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
-from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions, waits
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -227,12 +227,7 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
     ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        unsettled = (
-            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
-            "SELECT 1 FROM deliveries AS later WHERE later.replay_of = deliveries.id "
-            "AND later.outcome NOT IN ('quarantined', 'ignored'))"
-        )
-        return self._deliveries(unsettled, [], before, limit, wanted)
+        return self._deliveries(waits(), [], before, limit, wanted)
 
     def _deliveries(
         self,
@@ -418,7 +413,8 @@ _KEPT_WITH = (
     "JOIN stored_events AS e ON e.idx = wanted.value JOIN deliveries AS d ON d.id = e.delivery_id"
 )
 _SELECT_DELIVERIES = (
-    "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
+    "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body "
+    "FROM deliveries AS d"
 )
 _EVENTS_OF = "FROM stored_events WHERE originator_id = ?"
 
