@@ -219,7 +219,8 @@ def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
         known = deliveries[key]
         deliveries[key] = (*known[:-1], Known(known[-1].news, event.originator_version))
         changes["deliveries"] = deliveries
-    return order._replace(version=event.originator_version, **changes)
+    changes["version"] = event.originator_version
+    return order._replace(**changes)
 
 
 def _changes(order: Order, event: Consequence, cause: Cause) -> dict[str, Any]:
@@ -313,10 +314,10 @@ def receive(
     order: Order, notice: PaymentNotice, unregistered: Unregistered = Unregistered.TAKE
 ) -> Decision:
     """Decide about news that is neither a duplicate nor a conflict."""
-    if order.placed is None and unregistered is Unregistered.PARK:
-        parked = PaymentReceived(**_facts(order, notice), disposition=Disposition.PARKED)
-        return Decision(Outcome.RECORDED, (parked,))
     facts = _facts(order, notice)
+    if order.placed is None and unregistered is Unregistered.PARK:
+        parked = PaymentReceived(**facts, disposition=Disposition.PARKED)
+        return Decision(Outcome.RECORDED, (parked,))
     if notice.payment is not None and order.placed is not None:
         order = order._replace(movements=with_movement(order.movements, notice))
         if _completes(order, notice):
@@ -324,7 +325,8 @@ def receive(
     then, disposition, reason = _judge(order, facts["status"], notice)
     if order.placed is None and unregistered is Unregistered.HOLD:
         then, disposition, reason = None, Disposition.HELD, ReviewReason.AMBIGUOUS_REFERENCE
-    news = PaymentReceived(**facts, disposition=disposition)
+    facts["disposition"] = disposition
+    news = PaymentReceived(**facts)
     events: list[OrderEvent] = [news]
     if then is Then.DELIVER:
         events.append(Delivered(**_after(news)))
