@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from adapters.bodies import Opened, open_sealed, streams_of
 from adapters.evidence.orders import read_all
-from adapters.storage.evidence import EvidenceStore, LoggedDelivery, StoredRow
+from adapters.storage.evidence import EventName, EvidenceStore, LoggedDelivery, StoredRow
 from adapters.storage.log import SealedBody
 from adapters.vault import Unopened
 from adapters.vault.keys import OrderKey, salting_key
@@ -97,29 +97,22 @@ class BodyChecks:
     ) -> dict[int, SealedBody]:
         """The bodies of neighbouring deliveries, with what opens them: the event that each one's
         row names, if it names one, and the wrapped key, if it has one of its own."""
-        kept = [row for row in rows if row.delivery_id in bodies]
+        kept = {row.delivery_id: row for row in rows if row.delivery_id in bodies}
         if not kept:
             return {}
-        own = self._store.body_keys(kept[0].delivery_id - 1, kept[-1].delivery_id)
-        names = {n.idx: n for n in self._store.names_at([row.idx for row in kept if row.idx])}
-        sealed = {}
-        for row in kept:
-            number, name = row.delivery_id, names.get(row.idx or 0)
-            stream, topic = (
-                (name.stream.decode(errors="replace"), name.topic.decode(errors="replace"))
-                if name is not None
-                else (None, None)
-            )
-            sealed[number] = SealedBody(
+        own = self._store.body_keys(min(kept) - 1, max(kept))
+        idxs = [row.idx for row in kept.values() if row.idx]
+        names = {name.idx: name for name in self._store.names_at(idxs)}
+        return {
+            number: SealedBody(
                 number,
                 row.body_hash,
                 bodies[number],
                 own.get(number),
-                stream,
-                name.version if name is not None else None,
-                topic,
+                *_words(names.get(row.idx or 0)),
             )
-        return sealed
+            for number, row in kept.items()
+        }
 
     def _missing(self, sealed: Iterable[SealedBody], keys: Mapping[str, OrderKey]) -> set[str]:
         """The orders whose key is not there, and that nobody erased."""
@@ -160,6 +153,12 @@ def _is_told(opened: Opened, news: _News, keys: Mapping[str, OrderKey]) -> bool:
         return True
     key = salting_key(opened.opens, news.stream, own)
     return body_digest(key, news.stream, news.version, opened.body) == news.digest
+
+
+def _words(name: EventName | None) -> tuple[str | None, int | None, str | None]:
+    if name is None:
+        return None, None, None
+    return name.stream.decode(errors="replace"), name.version, name.topic.decode(errors="replace")
 
 
 def _is_elsewhere(row: LoggedDelivery) -> bool:

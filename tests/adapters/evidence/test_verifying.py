@@ -179,6 +179,14 @@ def test_an_event_outside_the_log_is_named(ledger: Sealed) -> None:
     assert named["0-605"] == "missing: not sealed yet, but the log was longer"
 
 
+@pytest.mark.parametrize("partition", [-1, 1])
+def test_an_event_of_another_partition_is_named(ledger: Sealed, partition: int) -> None:
+    if ledger.url.startswith("sqlite"):
+        pytest.skip("SQLite's log has no other partition")
+    ledger.tamper(f"UPDATE stored_events SET partition = {partition} WHERE idx = 605")
+    assert found(ledger)["outside the log"] == "1 events stand where no position is"
+
+
 def test_a_cut_in_the_sealed_part_is_named(ledger: Sealed) -> None:
     ledger.tamper("DELETE FROM stored_events WHERE idx > 590")
     named = found(ledger)
@@ -384,6 +392,18 @@ def test_a_verification_that_was_interrupted_goes_on(
     assert len(checked) == len(set(checked)), "nothing is done twice"
     assert verdict.findings[0].at == "0-3"
     assert not notes.exists()
+
+
+def test_notes_about_parts_that_are_cut_otherwise_by_now_are_not_believed(
+    ledger: Sealed, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    checkpoint = ledger.evidence.last_checkpoint()
+    assert checkpoint is not None
+    done = [[["events", 0, 300, 600], [["0-3", "told by an earlier release"]], 1]]
+    kept = {"events": 606, "deliveries": 303, "checkpoint": [1, checkpoint.note], "done": done}
+    notes.write_text(json.dumps(kept))
+    assert verify(ledger, notes=notes).findings == []
 
 
 def test_notes_of_what_was_replaced_since_are_not_believed(ledger: Sealed, tmp_path: Path) -> None:
