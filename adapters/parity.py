@@ -34,7 +34,7 @@ Value = str | None
 
 class EventBrief(BaseModel):
     """An event that explains a difference. `sets` names the differing columns whose value in the
-    new generation is this event's."""
+    new generation is this event's; of a row that is nothing but its key, what the event gave it."""
 
     position: str
     recorded_at: datetime
@@ -305,11 +305,15 @@ def _briefs(
     key = tuple(difference.key[c] for c in table.key)
     briefs: list[EventBrief] = []
     last_set: dict[str, int] = {}
+    names = [c for c in table.key if c not in ("store", "order_id")]
     values: Mapping[str, Value] = {}
     for number, recorded in enumerate(history):
         for changed, row in projection.fold(rows, recorded):
             rows[changed, changed.key_of(row)] = row
             if changed is table and tuple(shown(v) for v in table.key_of(row)) == key:
+                if not difference.columns:  # a row that is nothing but its key: who made it?
+                    for column in names:
+                        last_set.setdefault(column, number)
                 now = dict(zip(table.columns, map(shown, row), strict=True))
                 for column, (_, new) in difference.columns.items():
                     if now[column] == new != values.get(column):
@@ -349,7 +353,7 @@ def csv_lines(differences: Iterator[Difference]) -> Iterator[str]:
     for d in differences:
         key = " ".join(f"{column}={value}" for column, value in d.key.items())
         for column, (old, new) in d.columns.items() or [("", (None, None))]:
-            because = [e.position for e in d.events if column in e.sets]
+            because = [e.position for e in d.events if column in e.sets or (e.sets and not column)]
             place = (d.table, d.kind, d.store, d.order_id, key)
             yield _csv((*place, column, old, new, " ".join(because)))
 
