@@ -116,8 +116,8 @@ def explained(error: Exception) -> str:
     match error:
         case Poisoned():
             return (
-                f"{error}: the generation stands there until the fold can; "
-                f"after the fix the same rebuild goes on\n{error.poison.error}"
+                f"{error}: mend the fold; a rebuild that stands there then goes on by the same "
+                f"command\n{error.poison.error}"
             )
         case WorkerLost():
             return f"{error}; the same rebuild goes on"

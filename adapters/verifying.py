@@ -23,7 +23,7 @@ from adapters.storage.views import rows_by
 from domain.log import Position, Recorded, split_stream, stream_of
 from domain.order import OrderEvent
 from projections.model import AnyTable, Generation, Place, Projection, Row
-from projections.runner import Changes
+from projections.runner import Changes, poison_at
 
 STREAMS_AT_ONCE = 200
 
@@ -83,7 +83,8 @@ class Verifier:
         return self._views.read(lambda reader: reader.orders(table, after, STREAMS_AT_ONCE))
 
     def check(self, streams: Sequence[str]) -> list[Drift]:
-        """The rows of these orders that are not what their events make of them."""
+        """The rows of these orders that are not what their events make of them. Raises `Poisoned`
+        where an event cannot be folded."""
         if not streams:
             return []
         live = self._live(streams)
@@ -204,7 +205,11 @@ def _readable(rows: Sequence[EventRow]) -> list[Recorded[OrderEvent]]:
 def _folded(projection: Projection, history: Sequence[Recorded[OrderEvent]]) -> dict[Place, Row]:
     rows: dict[Place, Row] = {}
     for recorded in history:
-        for table, row in projection.fold(rows, recorded):
+        try:
+            changes = list(projection.fold(rows, recorded))
+        except Exception:
+            raise Poisoned(poison_at(recorded)) from None
+        for table, row in changes:
             rows[table, table.key_of(row)] = row
     return rows
 

@@ -5,6 +5,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from adapters.folding import Poisoned
 from adapters.storage.rebuilds import Refused
 from adapters.storage.views import Views
 from adapters.verifying import Verifier
@@ -15,7 +16,7 @@ from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES
 from projections.runner import Followed
 from tests.notices import delivery, notice
 from tests.projections.conftest import Models
-from tests.projections.folds import BUGGY
+from tests.projections.folds import BUGGY, STUMBLING
 
 TAKE_OVER_SECONDS = 10
 
@@ -103,6 +104,16 @@ def test_one_order_is_repaired_and_a_running_fold_goes_on_from_the_new_row(
     assert len(models.storage.views.select(REFERENCES, "WHERE order_id = '0003'")) == 1
     (followed,) = models.storage.views.followed((BUGGY,))
     assert followed.repairs == 1, "whoever remembers rows has to forget them"
+
+
+def test_an_event_that_cannot_be_folded_is_named(models: Models) -> None:
+    models.record(4)
+    models.follow(ORDER_STATUS)
+    verifier = Verifier(models.storage, STUMBLING)
+    assert verifier.check(["default/0002"]) == []
+    with pytest.raises(Poisoned, match=r"PaymentReceived of default/0003 at 0-7") as found:
+        verifier.check(["default/0003"])
+    assert "a bug in the fold" in found.value.poison.error
 
 
 def test_a_sample_takes_a_part_of_the_orders(models: Models) -> None:
