@@ -56,7 +56,9 @@ class Difference(BaseModel):
 
 
 class TableParity(BaseModel):
-    """How one table differs. `columns` counts the changed rows by column."""
+    """How one table differs. `columns` counts the changed rows by column. What only one of the two
+    releases has, `columns_gone` and `columns_new`, is not compared and counts as no difference.
+    """
 
     table: str
     rows_old: int
@@ -65,6 +67,8 @@ class TableParity(BaseModel):
     gone: int
     changed: int
     columns: dict[str, int]
+    columns_gone: list[str] = []
+    columns_new: list[str] = []
     samples: list[Difference]
 
 
@@ -140,8 +144,11 @@ class Comparison:
             if count and samples
             for difference in next(self._pages(table, kind, min(samples, PAGE)))
         ]
+        has = self.old.columns.get(table.name, ())
         return TableParity(
             table=table.name,
+            columns_gone=[c for c in has if c not in table.columns],
+            columns_new=[c for c in table.columns if has and c not in has],
             rows_old=old,
             rows_new=new,
             added=counts["added"],

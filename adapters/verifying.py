@@ -84,7 +84,7 @@ class Verifier:
 
     def check(self, streams: Sequence[str]) -> list[Drift]:
         """The rows of these orders that are not what their events make of them. Raises `Poisoned`
-        where an event cannot be folded."""
+        where an event cannot be folded, `Refused` where they are of another version."""
         if not streams:
             return []
         live = self._live(streams)
@@ -98,14 +98,13 @@ class Verifier:
     def repair(self, stream: str, *, is_dry_run: bool) -> list[Drift]:
         """Fold one order again and write its rows anew; returns what differed.
 
-        Raises `Refused` where the live generation is of another version: then all of it is due.
+        Raises `Refused` where the live generation is of another version: then all of it is due;
+        `Poisoned`.
         """
         with unavailable(), self._views.transaction(commit=not is_dry_run) as c:
             if not is_dry_run:
                 self._views.lock(c)
-            live = generations.live_of(c)[self._projection.name]
-            if live.version != self._projection.version:
-                raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
+            live = self._of_this_version(c)
             rows = self._rows_of(c, live, [stream])
             history = self._histories([stream], live.position).get(stream, [])
             drift = self._compare(stream, history, rows.get(stream, {}))
@@ -128,8 +127,15 @@ class Verifier:
 
     def _live(self, streams: Sequence[str]) -> _Live:
         with unavailable(), self._views.transaction(commit=False) as c:
-            live = generations.live_of(c)[self._projection.name]
+            live = self._of_this_version(c)
             return _Live(live.position, self._rows_of(c, live, streams))
+
+    def _of_this_version(self, c: Cursor) -> Generation:
+        """The live generation, whose rows are of the form that this release folds."""
+        live = generations.live_of(c)[self._projection.name]
+        if live.version != self._projection.version:
+            raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
+        return live
 
     def _rows_of(
         self, c: Cursor, live: Generation, streams: Sequence[str]

@@ -147,6 +147,14 @@ def test_an_order_of_another_version_is_not_repaired_alone(models: Models) -> No
         _all(models).repair("default/0000", is_dry_run=False)
 
 
+def test_rows_of_another_version_are_not_compared_with_this_ones(models: Models) -> None:
+    models.record(1)
+    models.follow(ORDER_STATUS)
+    _tamper(models, "UPDATE generations SET version = 7 WHERE projection = 'order_status'")
+    with pytest.raises(Refused, match="live in version 7: rebuild it"):
+        _all(models).check(["default/0000"])
+
+
 def test_of_two_services_one_leads_and_the_other_takes_over(models: Models) -> None:
     first, second = models.storage.views, models.another().views
     assert first.leads("order_status")

@@ -59,6 +59,19 @@ def test_a_rebuild_without_a_difference_switches_by_itself(busy: CommandLine) ->
     assert {n: facts["order_status", n]["state"] for n in (1, 2)} == {1: "kept", 2: "live"}
 
 
+def test_what_only_one_release_keeps_is_said_not_to_be_compared(
+    busy: CommandLine, tmp_path: Path
+) -> None:
+    tamper(tmp_path, """UPDATE generations SET columns = replace(columns, '"review"', '"sloth"')""")
+    tamper(tmp_path, "ALTER TABLE order_status__g1 RENAME review TO sloth")
+    ran = busy("projections", "rebuild", "order_status")
+    assert ran.code == 0
+    assert "not compared, only the old order_status has: sloth" in ran.lines
+    assert "not compared, only the new order_status has: review" in ran.lines
+    report = json.loads(busy("projections", "rebuild", "order_status", "--json").out)
+    assert [(t["columns_gone"], t["columns_new"]) for t in report["tables"]] == [([], []), ([], [])]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
