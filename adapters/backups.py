@@ -1,9 +1,9 @@
 """Backups of a ledger: the events in one file, the orders' keys in another.
 
 Both are of one instant, and are to be kept apart. Events may be restored with keys of a later
-backup: who was erased in between stays so, and what wraps the keys comes with them. Who is erased
-in the events stays so with keys of an earlier one. An erasure is for good as soon as no older
-file of keys is left.
+backup: who was erased in between stays so, and what wraps the keys comes with them. What is erased
+in the events, an order or a body of none, stays so with keys of an earlier one. An erasure is for
+good as soon as no older file of keys is left.
 
 For a ledger in a file the events are an SQLite file, for one in PostgreSQL pg_dump's custom format.
 """

@@ -16,7 +16,7 @@ from adapters.vault.vault import Vault
 from domain.erasure import Erasure, erase
 from domain.events import Disposition, OrderEvent, PaymentReceived
 from domain.log import Position, stream_of
-from domain.order import Order, Unregistered, decide
+from domain.order import Order, Unregistered, decide, repeats
 from domain.payment import Origin, Outcome, PaymentNotice
 from domain.registration import Placement, Refused, Resolution, move, place, resolve
 
@@ -224,7 +224,8 @@ class Batch:
         opens = self.protection.keys_of([held for _, held, _ in told])
         salting = opens if delivery.opens is None else delivery.opens
         for notice, held, unregistered in told:
-            self.protection.protect(notice, held, salting)
+            if not repeats(held.order, notice):
+                self.protection.protect(notice, held, salting)
             decision = decide(held.order, notice, unregistered)
             outcomes.append(decision.outcome)
             is_duplicate = decision.outcome is Outcome.DUPLICATE

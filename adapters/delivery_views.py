@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from adapters.bodies import Bodies
-from adapters.ledger import Receipt
+from adapters.ledger import OrderLedger, Receipt
 from adapters.providers import Refused, Verified
 from adapters.refusals import Retried
 from adapters.storage.log import DeliveryRow
@@ -57,9 +57,11 @@ class WholeDelivery(DeliveryView):
 
 
 class SetAside(WholeDelivery):
-    """A delivery that was set aside, and the one that settled it, if one did."""
+    """A delivery that was set aside, and the one that settled it, if one did. What is `erased`
+    nobody can read any more, nor has to settle."""
 
     settled_by: DeliveryView | None
+    erased: bool
 
 
 class Settled(BaseModel):
@@ -252,10 +254,12 @@ def kept_refusals(kept: Sequence[KeptRefusal]) -> KeptRefusalList:
     )
 
 
-def set_aside_view(whole: WholeDelivery, settled_by: DeliveryRow | None) -> SetAside:
-    """A delivery that was set aside."""
-    by = delivery_view(settled_by, whole.body_sha256) if settled_by else None
-    return SetAside(**whole.model_dump(), settled_by=by)
+def set_aside_view(whole: WholeDelivery, ledger: OrderLedger) -> SetAside:
+    """A delivery that was set aside, and what became of it. Blocks."""
+    row = ledger.event_log.settled_by(whole.id)
+    by = delivery_view(row, whole.body_sha256) if row else None
+    erased = bool(ledger.vault.tables.destroyed([whole.id]))
+    return SetAside(**whole.model_dump(), settled_by=by, erased=erased)
 
 
 def whole_delivery(row: DeliveryRow, bodies: Bodies, *, with_body: bool = True) -> WholeDelivery:

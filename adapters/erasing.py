@@ -46,7 +46,8 @@ class ErasureAnswer(BaseModel):
     that were set aside and cannot be read any more; how many refused ones were deleted.
 
     `look_at` and `look_at_refused` are deliveries that stay readable: perhaps they name whom it is
-    about, perhaps a stranger. `left_to_do` says what the database could not do by itself, or is
+    about, perhaps a stranger; who knows erases one of the former by itself (`quarantine erase`).
+    `left_to_do` says what the database could not do by itself, or is
     null."""
 
     orders: list[ErasedOrder]

@@ -2,7 +2,7 @@
 
 They go through the same translation and decision as webhooks, so what is known already is a
 duplicate, and an import that was broken off is begun again from the start. What no order tells, it
-knows by its bytes, as long as that is set aside and open.
+knows by its bytes, as long as that is set aside and open, or was erased.
 """
 
 from collections import Counter
@@ -104,7 +104,8 @@ class Import:
         return batch[-1].read
 
     def _is_new(self, delivery: Delivery) -> bool:
-        """Whether it tells of an order, or is not set aside already: the same bytes, and open."""
+        """Whether it tells of an order, or is not set aside already: the same bytes, and open, or
+        erased, which an import does not bring back."""
         if delivery.notices:
             return True
         if self._aside is None:
@@ -115,6 +116,7 @@ class Import:
         return True
 
     def _set_aside(self) -> Iterator[str]:
+        yield from self._ledger.vault.tables.destroyed_of(self._provider.name)
         wanted = DeliveryFilter(provider=self._provider.name)
         before: int | None = None
         while rows := self._ledger.event_log.set_aside(before, PAGE, wanted):

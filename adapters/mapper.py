@@ -6,7 +6,9 @@ what a field is by default is left out, and `v` is the version of the event's fo
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from enum import Enum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +23,7 @@ from eventsourcing.persistence import (
 
 from domain.order import EVENT_TYPES, OrderEvent
 
-ENVELOPE = frozenset({"originator_id", "originator_version"})  # columns of their own
+ENVELOPE = ("originator_id", "originator_version")  # columns of their own, an event's first fields
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,19 +33,28 @@ class _Form:
     def __init__(self, event_type: type[OrderEvent]) -> None:
         self.event_type = event_type
         self.version: int = getattr(event_type, "class_version", 1)
-        self.names = tuple(f.name for f in fields(event_type) if f.name not in ENVELOPE)
-        defaults = {f.name: f.default for f in fields(event_type)}
-        self.fields = tuple((name, defaults[name]) for name in self.names)
+        told = fields(event_type)[len(ENVELOPE) :]
+        # What the encoder writes in one go: the version first, and no field that is its default,
+        # which it knows by identity.
+        self.stored = msgspec.defstruct(
+            event_type.__name__,
+            [(f.name, Any, f.default) for f in told],
+            tag_field="v",
+            tag=self.version,
+            omit_defaults=True,
+        )
+        self.values = attrgetter(*(f.name for f in fields(event_type)))
+        self.defaults = [f.default for f in told]
+        self.has_equals = not all(map(_is_single, self.defaults))
         self.decode = msgspec.json.Decoder(event_type).decode
         self.current = b'{"v":%d,' % self.version
 
     def to_state(self, event: OrderEvent) -> bytes:
-        state: dict[str, Any] = {"v": self.version}
-        for name, default in self.fields:
-            value = getattr(event, name)
-            if value is not default and value != default:
-                state[name] = value
-        return _encode(state)
+        told = self.values(event)[len(ENVELOPE) :]
+        if self.has_equals:
+            both = zip(told, self.defaults, strict=True)
+            told = tuple(default if value == default else value for value, default in both)
+        return _encode(self.stored(*told))
 
     def to_event(self, stream: str, version: int, state: bytes) -> OrderEvent:
         if not state.startswith(self.current):
@@ -63,6 +74,11 @@ class _Form:
             upcast(raw)
         identity = {"originator_id": stream, "originator_version": version}
         return msgspec.convert(raw | identity, self.event_type)
+
+
+def _is_single(default: object) -> bool:
+    """Whether there is no other object that equals this one."""
+    return default is None or default is MISSING or default == () or isinstance(default, Enum)
 
 
 FORMS: Mapping[str, _Form] = MappingProxyType({t.__name__: _Form(t) for t in EVENT_TYPES})

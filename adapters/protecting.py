@@ -7,7 +7,7 @@ from dataclasses import replace
 from adapters.held_orders import HeldOrder
 from adapters.storage.log import LogEntry, NewKey
 from adapters.vault import Unopened
-from adapters.vault.keys import Hashing, Opens, OrderKey, salting_key
+from adapters.vault.keys import Drawn, Hashing, Opens, OrderKey, salting_key
 from adapters.vault.sealing import (
     Place,
     ToSeal,
@@ -31,6 +31,7 @@ class Protection:
         self._master = vault.masters.current()
         self._new: list[NewKey] = []
         self._has_new = False
+        self._random = Drawn()
         self._bodies: list[tuple[LogEntry, ToSeal]] = []
 
     @property
@@ -41,8 +42,9 @@ class Protection:
     def seal(self) -> None:
         """Seal the bodies that were to be kept."""
         sealed = self._vault.seal([body for _, body in self._bodies])
-        for (entry, _), body in zip(self._bodies, sealed, strict=True):
+        for (entry, told), body in zip(self._bodies, sealed, strict=True):
             entry.body = body
+            told.key.rest()
 
     # ---------------------------------------------------------------------------------------- keys
 
@@ -50,7 +52,7 @@ class Protection:
         """An order's key, None once it was destroyed. A new order's is made here, and stored with
         its first event."""
         if held.key is None and not held.order.erased:
-            held.key = OrderKey.new()
+            held.key = OrderKey.new(self._random)
             if held.order.version:  # events that came by another way brought none
                 self._store(held, None, held.indexes[0])
         return held.key
@@ -62,7 +64,7 @@ class Protection:
 
     def _store(self, held: HeldOrder, number: int | None, idx: int | None) -> None:
         assert held.key is not None, "it was just made"
-        wrapped = held.key.wrapped_by(self._master, about_order(held.order.id))
+        wrapped = held.key.wrapped_by(self._master, about_order(held.order.id), self._random)
         self._new.append(NewKey(number, idx, wrapped))
         self._has_new = True
 
@@ -93,8 +95,8 @@ class Protection:
 
     def keep_alone(self, entry: LogEntry, body: bytes, context: str | None) -> None:
         """Keep the body of an entry that tells of no order under a key of its own."""
-        key = OrderKey.new()
-        entry.body_key = key.wrapped_by(self._master, about_body(entry.body_hash))
+        key = OrderKey.new(self._random)
+        entry.body_key = key.wrapped_by(self._master, about_body(entry.body_hash), self._random)
         self._has_new = True
         self._bodies.append((entry, ToSeal(entry.provider, body, context, Place(), (), key)))
 
@@ -112,7 +114,7 @@ class Protection:
         notice.body_digest = body_digest(key, stream, version, notice.body)
         if notice.personal is not None:
             place = Place(stream, version, RECEIVED)
-            notice.private = seal_private(notice.personal, place, held.key)
+            notice.private = seal_private(notice.personal, place, held.key, self._random)
 
     def protected(
         self, events: Sequence[OrderEvent], notice: PaymentNotice, held: HeldOrder

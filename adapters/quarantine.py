@@ -1,15 +1,18 @@
-"""What was set aside: taken in again once it can be read, or discarded by a person's decision.
+"""What was set aside: taken in again once it can be read, or, by a person's decision, discarded, or
+erased: then nobody can read it any more.
 
 A replay goes through the same translation and decision as the webhook did. That it was authentic
 was found out when it came: the first verdict and its key id count, and its time of receipt stays.
-Whatever is done is a row of the delivery log, and then a line of the operators' log: where the
-process dies between the two, the row tells what was done, and not by whom.
+Either is a row of the delivery log, and then a line of the operators' log: where the process dies
+between the two, the row tells what was done, and not by whom. An erasure is that line alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from eventsourcing.persistence import MapperDeserialisationError
+from pydantic import BaseModel
 
 from adapters.access.roles import Caller
 from adapters.bodies import Bodies, Opened
@@ -18,13 +21,14 @@ from adapters.ledger import Delivery, OrderLedger, Receipt
 from adapters.providers import Provider, replayed
 from adapters.storage.access import Operation, OperatorLog
 from adapters.storage.deliveries import DeliveryFilter
-from adapters.storage.log import DeliveryRow
-from domain.log import stream_of
+from adapters.storage.log import DeliveryRow, unavailable
+from domain.log import split_stream, stream_of
 from domain.order import PaymentReceived
 from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
 
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 PAGE = 1000
+ERASE = "quarantine erase"  # as the operators' log calls it
 BATCH_COUNT = 100
 BATCH_BYTES = 8 * 1024 * 1024
 
@@ -34,7 +38,7 @@ class NoSuchDelivery(LookupError):
 
 
 class CannotSettle(Exception):
-    """The delivery cannot be taken in again or discarded; the message says why."""
+    """The delivery cannot be taken in again, discarded or erased; the message says why."""
 
 
 class Replayed(NamedTuple):
@@ -43,6 +47,16 @@ class Replayed(NamedTuple):
     delivery_id: int
     receipt: Receipt | None
     problem: str | None = None
+
+
+class ErasedBody(BaseModel):
+    """A delivery that was set aside, and whose body nobody can read any more: `erased` now, or
+    `unchanged` where it was before. `left_to_do` says what the database could not do by itself,
+    or is null."""
+
+    delivery_id: int
+    outcome: Literal["erased", "unchanged"]
+    left_to_do: str | None
 
 
 class Quarantine:
@@ -109,6 +123,41 @@ class Quarantine:
             replay_of=delivery_id,
             body_bytes=row.body_bytes,
         )
+
+    def erasable(self, delivery_id: int) -> DeliveryRow:
+        """A delivery whose body is no order's. Raises `NoSuchDelivery` and `CannotSettle`."""
+        row = self._row(delivery_id)
+        if row.replay_of is not None:
+            raise CannotSettle(
+                f"delivery {row.id} has no body, it names delivery {row.replay_of}: erase that one"
+            )
+        if row.outcome not in SET_ASIDE:
+            raise CannotSettle(f"the body of delivery {row.id} belongs to {_owner(row)}")
+        settled = self._ledger.event_log.settled_by(row.id)
+        if settled is not None and settled.outcome is not Outcome.DISCARDED:
+            raise CannotSettle(
+                f"delivery {row.id} was taken in as delivery {settled.id}, and its body belongs to "
+                f"{_owner(settled)}"
+            )
+        return row
+
+    def erase(self, caller: Caller, delivery_id: int, reason: str) -> ErasedBody:
+        """Destroy the key of a body that was set aside, and log who did, in one transaction; the
+        delivery's row stays. Told again, do what is left.
+
+        Raises `NoSuchDelivery`, `CannotSettle` and `StorageUnavailable`.
+        """
+        tables = self._ledger.vault.tables
+        told = Operation.by(caller, ERASE, f"delivery {delivery_id}", reason)
+        with unavailable(), tables.transaction(commit=True) as c:
+            tables.lock(c)  # from here on nobody takes it in
+            self.erasable(delivery_id)
+            outcome: Literal["erased", "unchanged"] = "unchanged"
+            if tables.with_own_key([delivery_id]):
+                outcome = "erased"
+                tables.destroy_body_keys(c, [delivery_id])
+            self._operators.append_in(c, replace(told, outcome=outcome))
+        return ErasedBody(delivery_id=delivery_id, outcome=outcome, left_to_do=tables.scrub())
 
     def log(
         self, caller: Caller, action: str, delivery_id: int, receipt: Receipt, reason: str | None
@@ -206,6 +255,10 @@ class Quarantine:
                 f"delivery {row.id} was {done} already, as delivery {settled.id}, which is "
                 f"{settled.outcome}"
             )
+        if self._ledger.vault.tables.destroyed([row.id]):
+            raise CannotSettle(
+                f"delivery {row.id} was erased: nobody can read it any more, or has to settle it"
+            )
 
     def _require_news(self, row: DeliveryRow, delivery: Delivery) -> None:
         """Refuse to replay what was recorded, unless a word is known by now that was not then."""
@@ -235,6 +288,14 @@ class Quarantine:
             and recorded.event.bytes_hash == notice.body_hash
         ]
         return bool(told) and told[-1] is PaymentStatus.UNRECOGNIZED
+
+
+def _owner(row: DeliveryRow) -> str:
+    """Whose a body is, and with what it can be erased."""
+    if row.stream is None:
+        return "several orders: erase one of them"
+    store, order_id = split_stream(row.stream)
+    return f"order {order_id} of store {store}: erase that order"
 
 
 def _operation(

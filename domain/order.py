@@ -48,7 +48,8 @@ __all__ = [
     "DeliveryConflicted", "Disposition", "ImpossibleHistory", "News", "Order", "OrderEvent",
     "OrderPlaced", "OrderStatus", "ParkedNewsMoved", "PaymentFailed", "PaymentReceived",
     "PersonalDataErased", "ReviewReason", "ReviewRequired", "ReviewResolved", "Then",
-    "Unregistered", "Verdict", "advance", "decide", "evolve", "project", "receive", "told_status",
+    "Unregistered", "Verdict", "advance", "decide", "evolve", "project", "receive", "repeats",
+    "told_status",
 ]  # fmt: skip
 
 S = PaymentStatus
@@ -219,7 +220,8 @@ def _follow(order: Order, event: Consequence, deliveries: Deliveries) -> Order:
         known = deliveries[key]
         deliveries[key] = (*known[:-1], Known(known[-1].news, event.originator_version))
         changes["deliveries"] = deliveries
-    return order._replace(version=event.originator_version, **changes)
+    changes["version"] = event.originator_version
+    return order._replace(**changes)
 
 
 def _changes(order: Order, event: Consequence, cause: Cause) -> dict[str, Any]:
@@ -299,7 +301,7 @@ def decide(
 ) -> Decision:
     """Decide what a notice means to its order. Pure: the same arguments, the same answer."""
     assert order.id == stream_of(notice.store, notice.order_id), "the notice is another order's"
-    known = order.deliveries.get((notice.provider, notice.delivery_key), ())
+    known = _known(order, notice)
     if known:
         original = _original_of(known, notice)
         if original is not None:
@@ -309,14 +311,23 @@ def decide(
     return receive(order, notice, unregistered)
 
 
+def repeats(order: Order, notice: PaymentNotice) -> bool:
+    """Whether a notice is a duplicate, of which `decide` appends nothing."""
+    return _original_of(_known(order, notice), notice) is not None
+
+
+def _known(order: Order, notice: PaymentNotice) -> tuple[Known, ...]:
+    return order.deliveries.get((notice.provider, notice.delivery_key), ())
+
+
 def receive(
     order: Order, notice: PaymentNotice, unregistered: Unregistered = Unregistered.TAKE
 ) -> Decision:
     """Decide about news that is neither a duplicate nor a conflict."""
-    if order.placed is None and unregistered is Unregistered.PARK:
-        parked = PaymentReceived(**_facts(order, notice), disposition=Disposition.PARKED)
-        return Decision(Outcome.RECORDED, (parked,))
     facts = _facts(order, notice)
+    if order.placed is None and unregistered is Unregistered.PARK:
+        parked = PaymentReceived(**facts, disposition=Disposition.PARKED)
+        return Decision(Outcome.RECORDED, (parked,))
     if notice.payment is not None and order.placed is not None:
         order = order._replace(movements=with_movement(order.movements, notice))
         if _completes(order, notice):
@@ -324,7 +335,8 @@ def receive(
     then, disposition, reason = _judge(order, facts["status"], notice)
     if order.placed is None and unregistered is Unregistered.HOLD:
         then, disposition, reason = None, Disposition.HELD, ReviewReason.AMBIGUOUS_REFERENCE
-    news = PaymentReceived(**facts, disposition=disposition)
+    facts["disposition"] = disposition
+    news = PaymentReceived(**facts)
     events: list[OrderEvent] = [news]
     if then is Then.DELIVER:
         events.append(Delivered(**_after(news)))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -25,17 +25,26 @@ app = group(
 )
 
 
+class Schema(Protocol):
+    """What knows the schema of one kind of database."""
+
+    def init(self, url: str) -> list[str]:
+        """Make what is missing, and say what was."""
+
+    def check(self, url: str) -> list[str]:
+        """What is wrong, a line each."""
+
+
 @app.command("init", epilog=ending("db init"))
 def init() -> None:
     """Create what is missing, as the owner of the database.
 
     The owner has to be allowed to create roles: the service works as the role
     order_ledger_service, which may read the log and append to it, and nothing else. Doing it twice
-    is no harm. The service does it by itself where its own user may.
+    is no harm. The service does it by itself where its own user may, as in an SQLite file.
     """
-    from adapters.storage import postgres_schema
-
-    applied = postgres_schema.init(_url())
+    schema, url = _schema()
+    applied = schema.init(url)
     for name in applied:
         typer.echo(f"applied {name}")
     typer.echo("the schema is up to date" if applied else "nothing was missing")
@@ -44,9 +53,8 @@ def init() -> None:
 @app.command("check", epilog=ending("db check"))
 def check() -> None:
     """Say whether the schema is this release's own."""
-    from adapters.storage import postgres_schema
-
-    problems = postgres_schema.check(_url())
+    schema, url = _schema()
+    problems = schema.check(url)
     if problems:
         raise Failed("; ".join(problems) + ": run order-ledger db init")
     typer.echo("the schema is this release's own")
@@ -106,8 +114,13 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
     typer.echo(f"the ledger is back, up to {upto}: start it, then run order-ledger verify")
 
 
-def _url() -> str:
+def _schema() -> tuple[Schema, str]:
+    """What makes and checks the schema of the configured database, and its URL."""
     settings = configured()
     if settings.database_path is not None:
-        raise Failed("an SQLite ledger makes its schema by itself; db is for PostgreSQL")
-    return settings.database_url
+        from adapters.storage import sqlite_schema
+
+        return sqlite_schema, settings.database_url
+    from adapters.storage import postgres_schema
+
+    return postgres_schema, settings.database_url

@@ -1,5 +1,6 @@
 """`order-ledger erase`: what names a person is made unreadable, and every fact stays."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,8 +8,8 @@ import typer
 
 from adapters.access.roles import user_of_this_process
 from adapters.cli.opening import opened
-from adapters.cli.options import AsJson, ending, name
-from adapters.cli.output import Failed, complain, print_json, print_text
+from adapters.cli.options import AsJson, WhyForEver, Yes, ending, name
+from adapters.cli.output import Failed, complain, print_json, print_text, require_yes
 from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
@@ -22,15 +23,7 @@ EXAMPLES = ending(
 
 
 def erase(
-    reason: Annotated[
-        str,
-        typer.Option(
-            "--reason",
-            metavar="TEXT",
-            parser=name,
-            help="Why; it is kept for ever, so name nobody.",
-        ),
-    ],
+    reason: WhyForEver,
     order_id: Annotated[
         str | None, typer.Argument(metavar="[ORDER_ID]", parser=name, help="The order's own id.")
     ] = None,
@@ -52,7 +45,7 @@ def erase(
             help="The store that the order is of (default), or only this store's orders.",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase personal data of an order, or of a customer's orders.
@@ -79,7 +72,7 @@ def erase(
     if as_json:
         print_json(answer)
     else:
-        _print(answer)
+        _print(answer, reason)
 
 
 def _plans(
@@ -123,12 +116,7 @@ def _ask(plans: Sequence["Plan"]) -> None:
         print_text(f"{refused} refused deliveries, which are deleted", indent=2)
     if looked := _look_at(answer_of(plans, is_done=False)):
         print_text(looked, "dim", indent=2)
-    try:
-        is_wanted = typer.confirm("Erase it?", err=True)
-    except typer.Abort:
-        raise Failed("nothing was erased: nobody said yes, here or with --yes") from None
-    if not is_wanted:
-        raise Failed("nothing was erased")
+    require_yes("Erase it?", "nothing was erased")
 
 
 def _do(service: "Service", eraser: "Eraser", plan: "Plan", what: str, reason: str) -> None:
@@ -141,7 +129,7 @@ def _do(service: "Service", eraser: "Eraser", plan: "Plan", what: str, reason: s
             raise Failed(str(receipt))
 
 
-def _print(answer: "ErasureAnswer") -> None:
+def _print(answer: "ErasureAnswer", reason: str) -> None:
     for order in answer.orders:
         was = "erased" if order.outcome == "erased" else "was erased before"
         print_text(f"order {order.order_id} of store {order.store}: {was}")
@@ -151,6 +139,9 @@ def _print(answer: "ErasureAnswer") -> None:
         print_text(f"refused deliveries, deleted: {answer.refused_deliveries}")
     if looked := _look_at(answer):
         print_text(looked)
+        for number in answer.look_at:
+            wanted = f"order-ledger quarantine erase {number} --reason {shlex.quote(reason)}"
+            print_text(f"where it is theirs: {wanted}", indent=2)
     if answer.left_to_do:
         complain(answer.left_to_do)
 

@@ -135,3 +135,13 @@ Why = Annotated[
     str | None,
     typer.Option("--reason", metavar="TEXT", parser=name, help="For the operators' log."),
 ]
+WhyForEver = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        parser=name,
+        help="Why; it is kept for ever, so name nobody.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before.")]

@@ -45,6 +45,16 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def require_yes(question: str, otherwise: str) -> None:
+    """Ask a person. Raises `Failed`, which says what was not done, for any answer but yes."""
+    try:
+        is_wanted = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise Failed(f"{otherwise}: nobody said yes, here or with --yes") from None
+    if not is_wanted:
+        raise Failed(otherwise)
+
+
 def complain(message: str) -> None:
     """One line on standard error."""
     typer.echo(f"order-ledger: {visible(message)}", err=True)

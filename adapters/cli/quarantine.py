@@ -1,4 +1,4 @@
-"""`order-ledger quarantine`: what was set aside, taken in again or discarded."""
+"""`order-ledger quarantine`: what was set aside, taken in again, discarded or erased."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
@@ -24,12 +24,20 @@ from adapters.cli.options import (
     OneProvider,
     Raw,
     Why,
+    WhyForEver,
+    Yes,
     ending,
     group,
     name,
     number,
 )
-from adapters.cli.output import Failed, print_json, print_text
+from adapters.cli.output import (
+    Failed,
+    complain,
+    print_json,
+    print_text,
+    require_yes,
+)
 from domain.payment import Outcome
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ app = group(
         "quarantine replay 7",
         "quarantine replay --all --provider till",
         "quarantine discard 7 --reason 'a test of the provider'",
+        "quarantine erase 7 --reason 'request 2026-17'",
         "quarantine retry-refused --all",
     ),
 )
@@ -99,7 +108,7 @@ def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw =
         from adapters.delivery_views import set_aside_view
 
         whole = read_delivery(service, delivery_id, SET_ASIDE)
-        view = set_aside_view(whole, service.ledger.event_log.settled_by(delivery_id))
+        view = set_aside_view(whole, service.ledger)
     if raw:
         write_raw(whole)
     elif as_json:
@@ -107,6 +116,7 @@ def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw =
     else:
         by = view.settled_by
         settled = f"by delivery {by.id}, which is {by.outcome}" if by else None
+        settled = settled or ("erased" if view.erased else None)
         print_whole(view, ("Settled", settled))
 
 
@@ -170,6 +180,37 @@ def discard(
         caller = user_of_this_process()
         quarantine.log(caller, "quarantine discard", delivery_id, receipt, reason)
     typer.echo(f"{delivery_id} is discarded")
+
+
+@app.command("erase", epilog=ending("quarantine erase 7 --reason 'request 2026-17'"))
+def erase(
+    delivery_id: DeliveryId, reason: WhyForEver, yes: Yes = False, as_json: AsJson = False
+) -> None:
+    """Erase a body that was set aside and names a person.
+
+    Its key is destroyed: nobody can read it or take it in again. Its row of the delivery log stays,
+    and who erased it is in the operators' log. It cannot be undone; told again, it does what is
+    left. A body that an order took in goes with that order: order-ledger erase.
+    """
+    with opened() as service:
+        from adapters.quarantine import CannotSettle, NoSuchDelivery
+
+        quarantine = _quarantine(service)
+        try:
+            row = quarantine.erasable(delivery_id)
+            if not yes:
+                print_text(f"Nobody can read again what {row.provider} sent as delivery {row.id}.")
+                require_yes("Erase it?", "nothing was erased")
+            done = quarantine.erase(user_of_this_process(), delivery_id, reason)
+        except (NoSuchDelivery, CannotSettle) as error:
+            raise Failed(str(error)) from None
+    if as_json:
+        print_json(done)
+        return
+    was = "is erased" if done.outcome == "erased" else "was erased before"
+    print_text(f"{delivery_id} {was}: nobody can read it any more")
+    if done.left_to_do:
+        complain(done.left_to_do)
 
 
 @app.command("refused", epilog=ending("quarantine refused", "quarantine refused --json"))

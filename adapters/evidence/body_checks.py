@@ -4,11 +4,9 @@ and compared with the keyed hash of its delivery and with the salted digests of 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from adapters.bodies import Opened, open_sealed, streams_of
-from adapters.evidence.orders import Facts, read_facts
-from adapters.storage.evidence import EvidenceStore, KeptBody, StoredRow
+from adapters.evidence.orders import read_all
+from adapters.storage.evidence import EvidenceStore, LoggedDelivery, StoredRow
 from adapters.storage.log import SealedBody
 from adapters.vault import Unopened
 from adapters.vault.keys import OrderKey, salting_key
@@ -36,30 +34,42 @@ class BodyChecks:
         self._store = store
         self._vault = vault
 
-    def check(self, rows: Sequence[KeptBody]) -> Iterator[tuple[int, str]]:
-        """The deliveries whose body is not what it should be, and why. Raises
+    def check(self, rows: Sequence[LoggedDelivery]) -> Iterator[tuple[int, str]]:
+        """The deliveries, of some neighbours, whose body is not what it should be, and why. Raises
         `StorageUnavailable`."""
-        told = self._told(rows)
-        for row in rows:
-            if row.sealed is None and not _is_elsewhere(row) and told.get(row.delivery_id) != []:
-                yield row.delivery_id, "its body is missing"
-        vault = self._vault
-        if vault is None:
+        if not rows:
             return
-        replayed = [row for row in rows if row.replay_of is not None and row.delivery_id in told]
-        others = [kept for row in replayed for kept in self._originals(row)]
-        sealed = {row.delivery_id: _sealed(row) for row in [*rows, *others] if row.sealed}
+        bodies = self._store.bodies(rows[0].delivery_id - 1, rows[-1].delivery_id)
+        lost = [row for row in rows if row.delivery_id not in bodies and not _is_elsewhere(row)]
+        told = self._told(rows if self._vault is not None else lost)
+        for row in lost:
+            if told.get(row.delivery_id) != []:
+                yield row.delivery_id, "its body is missing"
+        if self._vault is not None:
+            yield from self._opened(self._vault, rows, bodies, told)
+
+    def _opened(
+        self,
+        vault: Vault,
+        rows: Sequence[LoggedDelivery],
+        bodies: Mapping[int, bytes],
+        told: Mapping[int, Sequence[_News]],
+    ) -> Iterator[tuple[int, str]]:
+        sealed = self._sealed(rows, bodies)
+        for row in rows:
+            if row.replay_of is not None and row.delivery_id in told:
+                sealed |= self._original(row.replay_of)
         keys = vault.keys_of([*streams_of(sealed.values()), *_streams(told)])
         missing = self._missing(sealed.values(), keys)
         for row in rows:
-            holder = row.replay_of if row.sealed is None and row.replay_of else row.delivery_id
-            one = sealed.get(holder)
+            is_own = row.delivery_id in bodies or not row.replay_of
+            one = sealed.get(row.delivery_id if is_own else row.replay_of or 0)
             if one is not None:
                 problem = _problem(vault, row, one, keys, told.get(row.delivery_id, ()), missing)
                 if problem is not None:
                     yield row.delivery_id, problem
 
-    def _told(self, rows: Sequence[KeptBody]) -> dict[int, list[_News]]:
+    def _told(self, rows: Sequence[LoggedDelivery]) -> dict[int, list[_News]]:
         """The digests that events tell of, by their delivery. None of one that made events: its
         order was erased before it came, and its body was not kept."""
         idxs = [row.idx for row in rows if row.idx and row.outcome != Outcome.DUPLICATE.value]
@@ -67,19 +77,49 @@ class BodyChecks:
             return {}
         first = max(0, min(idxs) - EVENTS_BEFORE)
         wanted = {row.delivery_id for row in rows}
+        raws = [raw for raw in self._store.raw_rows(first, max(idxs) - first) if raw[6] in wanted]
         told: dict[int, list[_News]] = {}
-        for raw in self._store.raw_rows(first, max(idxs) - first):
-            delivery, facts = raw[6], _facts(raw[4])
-            if delivery in wanted and facts is not None and facts.status is not None:
-                found = told.setdefault(int(delivery), [])
+        for raw, facts in zip(raws, read_all(raws), strict=True):
+            if facts is not None and facts.status is not None and raw[6] is not None:
+                found = told.setdefault(raw[6], [])
                 if facts.body_digest is not None:
                     news = _News(raw[1].decode(errors="replace"), raw[2], facts.body_digest)
                     found.append(news)
         return told
 
-    def _originals(self, row: KeptBody) -> Sequence[KeptBody]:
-        assert row.replay_of is not None
-        return self._store.bodies(row.replay_of - 1, row.replay_of)
+    def _original(self, number: int) -> dict[int, SealedBody]:
+        """The body of a delivery that was taken in again."""
+        rows = self._store.deliveries(number - 1, number)
+        return self._sealed(rows, self._store.bodies(number - 1, number))
+
+    def _sealed(
+        self, rows: Sequence[LoggedDelivery], bodies: Mapping[int, bytes]
+    ) -> dict[int, SealedBody]:
+        """The bodies of neighbouring deliveries, with what opens them: the event that each one's
+        row names, if it names one, and the wrapped key, if it has one of its own."""
+        kept = [row for row in rows if row.delivery_id in bodies]
+        if not kept:
+            return {}
+        own = self._store.body_keys(kept[0].delivery_id - 1, kept[-1].delivery_id)
+        names = {n.idx: n for n in self._store.names_at([row.idx for row in kept if row.idx])}
+        sealed = {}
+        for row in kept:
+            number, name = row.delivery_id, names.get(row.idx or 0)
+            stream, topic = (
+                (name.stream.decode(errors="replace"), name.topic.decode(errors="replace"))
+                if name is not None
+                else (None, None)
+            )
+            sealed[number] = SealedBody(
+                number,
+                row.body_hash,
+                bodies[number],
+                own.get(number),
+                stream,
+                name.version if name is not None else None,
+                topic,
+            )
+        return sealed
 
     def _missing(self, sealed: Iterable[SealedBody], keys: Mapping[str, OrderKey]) -> set[str]:
         """The orders whose key is not there, and that nobody erased."""
@@ -93,7 +133,7 @@ class BodyChecks:
 
 def _problem(
     vault: Vault,
-    row: KeptBody,
+    row: LoggedDelivery,
     one: SealedBody,
     keys: Mapping[str, OrderKey],
     told: Sequence[_News],
@@ -122,25 +162,10 @@ def _is_told(opened: Opened, news: _News, keys: Mapping[str, OrderKey]) -> bool:
     return body_digest(key, news.stream, news.version, opened.body) == news.digest
 
 
-def _sealed(row: KeptBody) -> SealedBody:
-    assert row.sealed is not None
-    stream, topic = (t.decode(errors="replace") if t else None for t in (row.stream, row.topic))
-    return SealedBody(
-        row.delivery_id, row.body_hash, row.sealed, row.own_key, stream, row.version, topic
-    )
-
-
-def _is_elsewhere(row: KeptBody) -> bool:
+def _is_elsewhere(row: LoggedDelivery) -> bool:
     """Whether a row has no body because the bytes are with another."""
     return row.replay_of is not None or row.outcome == Outcome.DUPLICATE.value
 
 
 def _streams(told: Mapping[int, Sequence[_News]]) -> list[str]:
     return list({news.stream for each in told.values() for news in each})
-
-
-def _facts(state: bytes) -> Facts | None:
-    try:
-        return read_facts(state)
-    except msgspec.MsgspecError:
-        return None

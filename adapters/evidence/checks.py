@@ -1,24 +1,24 @@
 """What is checked of a part of the log: its events against the tree, its orders against the rules,
 its bodies against their digests. Each part stands alone, so that parts run side by side."""
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
-
-import msgspec
 
 from adapters.evidence.body_checks import BodyChecks
 from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import HASH_BYTES, TILE_WIDTH, hash_perfect
-from adapters.evidence.orders import Facts, Orders, read_facts
+from adapters.evidence.orders import Facts, Orders, read_all
 from adapters.storage.evidence import EvidenceStore, RawRow
 from adapters.storage.log import PARTITION
 from adapters.vault.vault import Vault
 from domain.log import Position
 
 BATCH = 4096
-EVENTS_IN_PART = TILE_WIDTH * TILE_WIDTH  # the events below one tile of level 1
+EVENTS_IN_PART = 16_384  # a part lies below one tile of level 1
 DELIVERIES_IN_PART = 16_384
-BODIES_BATCH = 512
+DELIVERIES_BATCH = 1024
 FINDINGS_MAX = 200  # of one part; the others are counted
 NEIGHBOURS = 64  # places at which a moved event is looked for
 
@@ -55,11 +55,24 @@ def check(store: EvidenceStore, vault: Vault | None, part: Part) -> Checked:
     found = _events(store, part) if is_events else _deliveries(store, vault, part)
     findings: list[Finding] = []
     count = 0
-    for finding in found:
-        count += 1
-        if count <= FINDINGS_MAX:
-            findings.append(finding)
+    with _no_search_for_cycles():
+        for finding in found:
+            count += 1
+            if count <= FINDINGS_MAX:
+                findings.append(finding)
     return Checked(part, findings, count)
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A part makes no cycles worth a search, and tuples that take long to be searched."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def place(index: int) -> str:
@@ -80,26 +93,19 @@ def _events(store: EvidenceStore, part: Part) -> Iterator[Finding]:
     at = part.after
     while at < part.upto:
         batch = min(BATCH, part.upto - at)
-        rows = [row for row in store.raw_rows(at, batch) if row[0] <= at + batch]
+        rows = store.raw_rows(at, batch)
         yield from _gaps(at, at + batch, rows, part.sealed)
         yield from _against_tree(store, at, min(at + batch, part.sealed), rows)
         odd = {row[0] for row in rows if type(row[2]) is not int}
         if odd:
             yield from (Finding(place(idx), "its version is no number") for idx in sorted(odd))
             rows = [row for row in rows if row[0] not in odd]
-        facts = [_facts(row[4]) for row in rows]
+        facts = read_all(rows)
         for index, problem in orders.take(rows, facts):
             name = next(row[1] for row in rows if row[0] == index).decode(errors="replace")
             yield Finding(place(index), f"order {name}: {problem}")
         yield from _tied(store, rows, facts)
         at += batch
-
-
-def _facts(state: bytes) -> Facts | None:
-    try:
-        return read_facts(state)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _gaps(after: int, upto: int, rows: Sequence[RawRow], sealed: int) -> Iterator[Finding]:
@@ -129,13 +135,12 @@ def _against_tree(
     first, last = after // TILE_WIDTH, (upto - 1) // TILE_WIDTH
     tiles = store.tiles(0, first, last - first + 1)
     above = store.tile(1, first // TILE_WIDTH)  # a part lies below one tile of level 1
-    hashes = _leaves([row for row in rows if row[0] <= upto])
+    leaf_hashes = _leaves(after, upto, rows)
     for number in range(first, last + 1):
         start = number * TILE_WIDTH
         width = min(TILE_WIDTH, upto - start)
         sealed = tiles.get(number, b"")[: width * HASH_BYTES]
-        indexes = range(start + 1, start + width + 1)
-        actual = b"".join([hashes.get(index, bytes(HASH_BYTES)) for index in indexes])
+        actual = leaf_hashes[(start - after) * HASH_BYTES :][: width * HASH_BYTES]
         is_right = len(sealed) == width * HASH_BYTES
         if is_right and width == TILE_WIDTH:
             parent = (number % TILE_WIDTH) * HASH_BYTES
@@ -152,30 +157,30 @@ def _against_tree(
             told = f"changed, some of them: tile 0/{number} has another root, and so have they"
             yield Finding(gap(start + 1, start + width), told)
         elif actual != sealed:
-            yield from _differing(start, sealed, hashes, rows)
+            yield from _differing(start, sealed, actual, rows)
 
 
-def _leaves(rows: Sequence[RawRow]) -> dict[int, bytes]:
-    try:
-        return dict(zip([row[0] for row in rows], leaves(PARTITION, rows), strict=True))
-    except Exception:  # a value of no type that an event has: that one has no leaf
-        hashes = {}
-        for row in rows:
-            try:
-                hashes[row[0]] = leaves(PARTITION, [row])[0]
-            except Exception:  # noqa: S112
-                continue
-        return hashes
+def _leaves(after: int, upto: int, rows: Sequence[RawRow]) -> bytes:
+    """The leaf hashes of neighbouring indexes, one after the other; zeros where there is none."""
+    within = [row for row in rows if row[0] <= upto] if rows and rows[-1][0] > upto else rows
+    if len(within) == upto - after:
+        with suppress(Exception):  # a value of no type that an event has: that one has no leaf
+            return b"".join(leaves(PARTITION, within))
+    hashes = {}
+    for row in within:
+        with suppress(Exception):
+            (hashes[row[0]],) = leaves(PARTITION, [row])
+    return b"".join([hashes.get(n, bytes(HASH_BYTES)) for n in range(after + 1, upto + 1)])
 
 
 def _differing(
-    start: int, sealed: bytes, hashes: Mapping[int, bytes], rows: Sequence[RawRow]
+    start: int, sealed: bytes, actual: bytes, rows: Sequence[RawRow]
 ) -> Iterator[Finding]:
     by_index = {row[0]: row for row in rows}
     for n in range(len(sealed) // HASH_BYTES):
         index = start + n + 1
         wanted = sealed[n * HASH_BYTES : (n + 1) * HASH_BYTES]
-        if index in by_index and hashes.get(index) != wanted:
+        if index in by_index and actual[n * HASH_BYTES : (n + 1) * HASH_BYTES] != wanted:
             moved = _moved_to(index, wanted, by_index)
             told = f"; that one stands at {place(moved)}" if moved else ""
             yield Finding(place(index), f"not the event that was sealed here{told}")
@@ -224,22 +229,21 @@ def _tied(
 
 def _deliveries(store: EvidenceStore, vault: Vault | None, part: Part) -> Iterator[Finding]:
     bodies = BodyChecks(store, vault)
-    at = part.after
-    while at < part.upto:
-        upto = min(at + BODIES_BATCH, part.upto)
-        expected = at + 1
-        rows = store.bodies(at, upto)
-        for kept in rows:
-            if kept.delivery_id > expected:
-                yield _missing(expected, kept.delivery_id - 1)
-            expected = kept.delivery_id + 1
-        if expected <= upto:
-            yield _missing(expected, upto)
+    for at in range(part.after, part.upto, DELIVERIES_BATCH):
+        upto = min(at + DELIVERIES_BATCH, part.upto)
+        rows = store.deliveries(at, upto)
+        yield from _missing(at, upto, [row.delivery_id for row in rows])
         for number, problem in bodies.check(rows):
             yield Finding(f"delivery {number}", problem)
-        at = upto
 
 
-def _missing(first: int, last: int) -> Finding:
-    name = f"delivery {first}" if first == last else f"deliveries {first} to {last}"
-    return Finding(name, "missing in the delivery log")
+def _missing(after: int, upto: int, ids: Sequence[int]) -> Iterator[Finding]:
+    if len(ids) == upto - after:  # the key is unique, so they are all there
+        return
+    first = after + 1
+    for each in (*ids, upto + 1):
+        last = each - 1
+        if first <= last:
+            name = f"delivery {first}" if first == last else f"deliveries {first} to {last}"
+            yield Finding(name, "missing in the delivery log")
+        first = each + 1

@@ -22,6 +22,7 @@ from domain.log import Position
 
 FORM = 1
 _head = Struct(">BIQIqIII").pack
+_hashed_head = Struct(">BBIQIqIII").pack  # with what sets the hash of a leaf apart in front
 _sha256 = hashlib.sha256
 
 
@@ -42,8 +43,7 @@ def leaves(partition: int, rows: Iterable[RawRow]) -> list[bytes]:
     """The leaf hashes of stored events: `hash_leaf` of their entries, in one go."""
     return [
         _sha256(
-            b"\x00"
-            + _head(FORM, partition, idx, version, at, len(stream), len(topic), len(state))
+            _hashed_head(0, FORM, partition, idx, version, at, len(stream), len(topic), len(state))
             + stream + topic + state
         ).digest()
         for idx, stream, version, topic, state, at, _ in rows

@@ -8,6 +8,7 @@ from a few tiles, and the hashes within a tile are computed anew. Geometry: C2SP
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from struct import Struct
 from typing import NamedTuple
 
 HASH_BYTES = 32
@@ -17,6 +18,7 @@ TILE_BYTES = TILE_WIDTH * HASH_BYTES
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 _sha256 = hashlib.sha256
+_pairs = Struct(f"{2 * HASH_BYTES}s").iter_unpack
 
 TileReader = Callable[[int, int], bytes]
 """Gives the hashes of tile (level, number) that are there. Raises `MissingTile`."""
@@ -47,10 +49,7 @@ def hash_node(left: bytes, right: bytes) -> bytes:
 def hash_perfect(hashes: bytes) -> bytes:
     """The root over hashes written one after the other, whose count is a power of two."""
     while len(hashes) > HASH_BYTES:
-        pairs = range(0, len(hashes), 2 * HASH_BYTES)
-        hashes = b"".join(
-            [_sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs]
-        )
+        hashes = b"".join([_sha256(b"\x01" + two).digest() for (two,) in _pairs(hashes)])
     return hashes
 
 

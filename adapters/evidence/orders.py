@@ -29,7 +29,7 @@ class Facts(msgspec.Struct, frozen=True):
     body_digest: str | None = None
 
 
-read_facts = msgspec.json.Decoder(Facts).decode
+_read = msgspec.json.Decoder(Facts).decode
 Kind = tuple[bytes, int, str | None, str | None, int | None]
 Beginning = tuple[Kind, ...]
 
@@ -40,6 +40,22 @@ class _Folded:
 
     order: Order | None
     deliveries: Deliveries = field(default_factory=dict)
+
+
+def read_all(rows: Sequence[RawRow]) -> Sequence[Facts | None]:
+    """The facts of stored events; None of one that cannot be read."""
+    try:
+        return [_read(row[4]) for row in rows]
+    except msgspec.MsgspecError:
+        return [read_facts(row[4]) for row in rows]
+
+
+def read_facts(state: bytes) -> Facts | None:
+    """The facts of an event's state; None where it cannot be read."""
+    try:
+        return _read(state)
+    except msgspec.MsgspecError:
+        return None
 
 
 class Orders:
@@ -93,15 +109,13 @@ class Orders:
 
     def _load_earlier(self, rows: Sequence[RawRow]) -> None:
         """Fold what lies before these rows, of orders that did not begin among those taken in."""
-        seen = set()
-        strangers: dict[bytes, int] = {}
-        for row in rows:
-            stream = row[1]
-            if stream in seen:
-                continue
-            seen.add(stream)
-            if row[2] > 1 and stream not in self._begun and stream not in self._folded:
-                strangers[stream] = row[0]
+        begun, folded = self._begun, self._folded
+        firsts = {row[1]: row for row in reversed(rows)}
+        strangers = {
+            stream: row[0]
+            for stream, row in firsts.items()
+            if row[2] > 1 and stream not in begun and stream not in folded
+        }
         if not strangers:
             return
         for stored in self._load(list(strangers)):

@@ -118,9 +118,11 @@ class Notebook:
         if (last.note if last else None) != note:
             return
         self.scope = Scope(self.scope.url, kept["events"], kept["deliveries"], last)
+        whole = set(self.scope.parts)
         self.done = [
             Checked(Part(*part), [Finding(*finding) for finding in findings], total)
             for part, findings, total in kept["done"]
+            if Part(*part) in whole
         ]
 
     def note(self, checked: Checked) -> None:
@@ -205,12 +207,12 @@ def _run(
     finished = sum(part.upto - part.after for part in done)
     left = [part for part in parts if part not in done]
     with ExitStack() as stack:
-        if processes == 1 or len(left) <= PARTS_ALONE_MAX:
-            results: Iterator[Checked] = (check(store, vault, part) for part in left)
-        else:
+        results: Iterator[Checked] = (check(store, vault, part) for part in left)
+        others = min(os.cpu_count() or 1, processes, len(left)) - 1
+        if others > 0 and len(left) > PARTS_ALONE_MAX:
             source = vault.source if vault is not None else None
-            pool = _processes(scope.url, source, min(processes, len(left)))
-            results = _side_by_side(stack.enter_context(pool), left)
+            pool = stack.enter_context(_processes(scope.url, source, others))
+            results = _side_by_side(pool, store, vault, left)
         for checked in results:
             finished += checked.part.upto - checked.part.after
             notebook.note(checked)
@@ -218,15 +220,24 @@ def _run(
             yield checked
 
 
-def _processes(url: str, source: MasterSource | None, wanted: int) -> ProcessPoolExecutor:
+def _processes(url: str, source: MasterSource | None, count: int) -> ProcessPoolExecutor:
     # Spawned, since a copy of a process that has threads and connections may hang.
-    workers = min(os.cpu_count() or 1, wanted)
-    return ProcessPoolExecutor(workers, get_context("spawn"), _open, (url, source))
+    return ProcessPoolExecutor(count, get_context("spawn"), _open, (url, source))
 
 
-def _side_by_side(executor: Executor, parts: list[Part]) -> Iterator[Checked]:
-    futures = [executor.submit(_check_here, part) for part in parts]
+def _side_by_side(
+    executor: Executor, store: EvidenceStore, vault: Vault | None, parts: list[Part]
+) -> Iterator[Checked]:
+    """Check here what no other process has begun, since those take a while to start."""
+    futures = {executor.submit(_check_there, part): part for part in parts}
     try:
+        for future, part in list(futures.items()):
+            if future.cancel():
+                del futures[future]
+                yield check(store, vault, part)
+            for done in [future for future in futures if future.done()]:
+                del futures[done]
+                yield done.result()
         for future in as_completed(futures):
             yield future.result()
     finally:
@@ -239,14 +250,11 @@ _vault: Vault | None
 
 def _open(url: str, source: MasterSource | None) -> None:
     global _store, _vault  # noqa: PLW0603  (how a pool's process gets what it works with)
-    import gc
-
-    gc.disable()  # a part makes no cycles worth a search
     _store = open_evidence(url)
     _vault = Vault(open_vault(url), source) if source is not None else None
 
 
-def _check_here(part: Part) -> Checked:
+def _check_there(part: Part) -> Checked:
     return check(_store, _vault, part)
 
 

@@ -21,7 +21,7 @@ DryRun = Annotated[bool, Query(description="Erase nothing: say what would be era
 
 
 class Reason(BaseModel):
-    """Why an order is erased. It is kept for ever, so it names nobody."""
+    """Why something is erased. It is kept for ever, so it names nobody."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -26,6 +26,7 @@ WIRE_BYTES_PER_BODY_BYTE = 8
 # connection while it still sends, and the answer with it.
 LINGER_SECONDS = 5.0
 
+ENDLESS = "order_ledger.endless"  # where a scope says that its answer ends only with the service
 CYCLE = "order_ledger.cycle"  # where a scope has what `answer_whole` wants
 
 TOO_LARGE = f"the request line and the headers have at most {HEAD_BYTES_MAX} bytes"
@@ -45,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._is_too_large = False
         self._is_ended = False
+        self._has_said_all = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -65,6 +67,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._wire_bytes or self._deadline is not None:
             self._bound()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Who only stops speaking still hears the answer to what was said whole."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_started:
+            return False
+        self._has_said_all = True
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, if there can be one."""
+        super().on_response_complete()
+        if self._has_said_all and self.cycle.response_complete:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Let what is under way end before the service stops, but for what has no end."""
+        super().shutdown()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle.scope.get(ENDLESS):
+            self.transport.close()
 
     def _bound(self) -> None:
         """See to the request that is under way, or to the timer of the one that was."""

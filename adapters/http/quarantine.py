@@ -1,7 +1,8 @@
-"""/quarantine: what was set aside, taken in again or discarded."""
+"""/quarantine: what was set aside, taken in again, discarded or erased."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -24,9 +25,16 @@ from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import Limit, Text, plain
 from adapters.http.deliveries import ERRORS, After, DeliveryId, WithBody, find
+from adapters.http.erasure import Reason
 from adapters.http.problems import RETRY_AFTER_SECONDS
 from adapters.ledger import Delivery
-from adapters.quarantine import SET_ASIDE, CannotSettle, NoSuchDelivery, Quarantine
+from adapters.quarantine import (
+    SET_ASIDE,
+    CannotSettle,
+    ErasedBody,
+    NoSuchDelivery,
+    Quarantine,
+)
 from adapters.service import Service
 
 
@@ -60,6 +68,14 @@ class Settling:
         make = partial(self._quarantine.discard, delivery_id, reason)
         return await self._settle(caller, "quarantine discard", delivery_id, make, reason)
 
+    async def erase(self, caller: Caller, delivery_id: int, reason: str) -> ErasedBody:
+        """Destroy the key of a body, so that nobody can read it any more."""
+        await find(self._service, caller, delivery_id, with_body=False)
+        make = partial(self._quarantine.erase, caller, delivery_id, reason)
+        async with self._one:
+            with _told():
+                return await run_in_threadpool(make)
+
     async def _settle(
         self,
         caller: Caller,
@@ -71,16 +87,24 @@ class Settling:
         await find(self._service, caller, delivery_id, with_body=False)
         try:
             async with self._one:
-                receipt = await self._queue.submit(await run_in_threadpool(make))
-        except (NoSuchDelivery, CannotSettle) as error:
-            status = 404 if isinstance(error, NoSuchDelivery) else 409
-            raise HTTPException(status, str(error)) from None
+                with _told():
+                    receipt = await self._queue.submit(await run_in_threadpool(make))
         except Overloaded:
             detail = "too many deliveries at once; try again"
             raise HTTPException(503, detail, {"Retry-After": RETRY_AFTER_SECONDS}) from None
         log = self._quarantine.log
         await run_in_threadpool(log, caller, action, delivery_id, receipt, reason)
         return settled(delivery_id, receipt)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell why something cannot be done: 404, 409."""
+    try:
+        yield
+    except (NoSuchDelivery, CannotSettle) as error:
+        status = 404 if isinstance(error, NoSuchDelivery) else 409
+        raise HTTPException(status, str(error)) from None
 
 
 def quarantine_router(service: Service, settling: Settling, door: Door) -> APIRouter:
@@ -105,6 +129,18 @@ def quarantine_router(service: Service, settling: Settling, door: Door) -> APIRo
     ) -> Settled:
         """Decide that a delivery that was set aside says nothing. It is kept all the same."""
         return await settling.discard(caller, delivery_id, told.reason)
+
+    @router.post("/quarantine/{delivery_id}/erase", responses={404: {}, 409: {}})
+    async def erase(
+        caller: Annotated[Caller, operator], delivery_id: DeliveryId, told: Reason
+    ) -> ErasedBody:
+        """Erase a body that was set aside, and that names a person: its key is destroyed, nobody
+        can read it or take it in any more, and what the delivery log says of it stays.
+
+        It cannot be undone. Erased before, it is `unchanged`, and what is left to do is done. A
+        body that belongs to an order is 409: it goes with that order.
+        """
+        return await settling.erase(caller, delivery_id, told.reason)
 
     return router
 
@@ -170,5 +206,4 @@ async def set_aside(
     whole = await find(service, caller, delivery_id, with_body)
     if whole.outcome not in SET_ASIDE:
         raise HTTPException(404, f"delivery {delivery_id} was not set aside: {whole.outcome}")
-    by = await run_in_threadpool(service.ledger.event_log.settled_by, delivery_id)
-    return set_aside_view(whole, by)
+    return await run_in_threadpool(set_aside_view, whole, service.ledger)

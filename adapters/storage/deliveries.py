@@ -26,6 +26,18 @@ class DeliveryFilter:
 EVERYTHING = DeliveryFilter()
 
 
+def waits(schema: str = "", joined: str = "") -> str:
+    """The condition that a row `d` was set aside, and neither taken in since, nor discarded, nor
+    erased. `joined` says of a table `{0}` that its rows are of the partition of `d`."""
+    later, gone = joined.format("later"), joined.format("gone")
+    return (
+        "d.outcome IN ('quarantined', 'ignored') AND d.replay_of IS NULL AND NOT EXISTS ("
+        f"SELECT 1 FROM {schema}deliveries AS later WHERE {later}later.replay_of = d.id "
+        "AND later.outcome NOT IN ('quarantined', 'ignored')) AND NOT EXISTS ("
+        f"SELECT 1 FROM {schema}destroyed_body_keys AS gone WHERE {gone}gone.id = d.id)"
+    )
+
+
 def conditions(
     wanted: DeliveryFilter, events_of: str, to_time: Callable[[datetime], Any]
 ) -> tuple[str, list[Any]]:

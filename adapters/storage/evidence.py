@@ -33,20 +33,23 @@ class Head(NamedTuple):
     delivery_id: int
 
 
-class KeptBody(NamedTuple):
-    """A row of the delivery log, and the body that it kept, if it did: as it is stored, with the
-    event that the row names, if it names one, and its wrapped key, if it has one of its own."""
+class LoggedDelivery(NamedTuple):
+    """A row of the delivery log, as far as its body hangs on it."""
 
     delivery_id: int
     outcome: str
     replay_of: int | None
     body_hash: str
-    sealed: bytes | None
-    own_key: bytes | None
-    stream: bytes | None
-    version: int | None
-    topic: bytes | None
     idx: int | None
+
+
+class EventName(NamedTuple):
+    """Which event of an order stands at an index."""
+
+    idx: int
+    stream: bytes
+    version: int
+    topic: bytes
 
 
 class KnownKey(NamedTuple):
@@ -101,8 +104,20 @@ class EvidenceStore:
         """The stored events of some orders, each order's in the order of its versions."""
 
     @abstractmethod
-    def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
-        """Deliveries after an id and up to another, in order, with their bodies."""
+    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
+        """The events that stand at some indexes."""
+
+    @abstractmethod
+    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
+        """Deliveries after an id and up to another, in order."""
+
+    @abstractmethod
+    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """The bodies that deliveries after an id and up to another kept, as they are stored."""
+
+    @abstractmethod
+    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """The wrapped keys of those bodies that have one of their own."""
 
     @abstractmethod
     def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:

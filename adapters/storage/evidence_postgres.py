@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
+from adapters.storage.evidence import (
+    EventName,
+    EvidenceStore,
+    Head,
+    LoggedDelivery,
+    RawRow,
+    StoredRow,
+)
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
 from adapters.storage.postgres import Database, PostgresCursor
@@ -23,23 +30,31 @@ OF_STREAMS = (
     f"SELECT * FROM order_ledger.stored_events WHERE partition = {PARTITION} "
     "AND originator_id = stream ORDER BY originator_version OFFSET 0) AS e"
 )
-SELECT_BODIES = (
-    "SELECT d.id, d.outcome, d.replay_of, d.body_hash, b.body, k.wrapped, "
-    "textsend(e.originator_id), e.originator_version, textsend(e.topic), d.idx "
-    "FROM order_ledger.deliveries AS d "
-    f"LEFT JOIN (SELECT * FROM order_ledger.bodies WHERE partition = {PARTITION} "
-    "AND delivery_id > %(after)s AND delivery_id <= %(upto)s) AS b ON b.delivery_id = d.id "
-    f"LEFT JOIN (SELECT * FROM order_ledger.body_keys WHERE partition = {PARTITION} "
-    "AND id > %(after)s AND id <= %(upto)s) AS k ON k.id = d.id "
-    "LEFT JOIN order_ledger.stored_events AS e ON e.partition = d.partition AND e.idx = d.idx "
-    f"WHERE d.partition = {PARTITION} AND d.id > %(after)s AND d.id <= %(upto)s ORDER BY d.id"
+NAMES_AT = (
+    "SELECT idx, textsend(originator_id), originator_version, textsend(topic) "
+    f"FROM order_ledger.stored_events WHERE partition = {PARTITION} AND idx = ANY (%s::bigint[])"
+)
+DELIVERIES = (
+    "SELECT id, outcome, replay_of, body_hash, idx FROM order_ledger.deliveries "
+    f"WHERE partition = {PARTITION} AND id > %s AND id <= %s ORDER BY id"
+)
+BODIES = (
+    "SELECT delivery_id, body FROM order_ledger.bodies "
+    f"WHERE partition = {PARTITION} AND delivery_id > %s AND delivery_id <= %s"
+)
+BODY_KEYS = (
+    "SELECT id, wrapped FROM order_ledger.body_keys "
+    f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
 )
 HASHES = (
     "SELECT id, body_hash FROM order_ledger.deliveries "
     f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
 )
+# Both sides of where events can be, as ranges of the key: nothing in between is looked at.
 STRAYS = (
-    f"SELECT count(*) FROM order_ledger.stored_events WHERE partition <> {PARTITION} OR idx < 1"
+    "SELECT (SELECT count(*) FROM order_ledger.stored_events "
+    f"WHERE (partition, idx) < ({PARTITION}, 1)) + "
+    f"(SELECT count(*) FROM order_ledger.stored_events WHERE partition > {PARTITION})"
 )
 HEAD = (
     "SELECT greatest(h.last_idx, (SELECT max(idx) FROM order_ledger.stored_events "
@@ -100,10 +115,21 @@ class PostgresEvidence(EvidenceStore):
         names = [stream.decode() for stream in streams]
         return [StoredRow._make(row) for row in self._rows(OF_STREAMS, (names,))]
 
-    def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
-        """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
-        bounds = {"after": after, "upto": upto}
-        return [KeptBody._make(row) for row in self._all(SELECT_BODIES, bounds)]
+    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
+        """The events at some indexes (see `EvidenceStore.names_at`)."""
+        return [EventName._make(row) for row in self._all(NAMES_AT, (list(idxs),))]
+
+    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
+        """Rows of the delivery log (see `EvidenceStore.deliveries`)."""
+        return [LoggedDelivery._make(row) for row in self._all(DELIVERIES, (after, upto))]
+
+    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """Bodies by their delivery (see `EvidenceStore.bodies`)."""
+        return dict(self._all(BODIES, (after, upto)))
+
+    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """Keys of bodies by their delivery (see `EvidenceStore.body_keys`)."""
+        return dict(self._all(BODY_KEYS, (after, upto)))
 
     def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
         """The hashes of bodies (see `EvidenceStore.body_hashes`)."""
@@ -129,7 +155,7 @@ class PostgresEvidence(EvidenceStore):
             for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
         ]
 
-    def _all(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
         with (
             unavailable(),
             self._database.reading() as connection,

@@ -11,7 +11,14 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
-from adapters.storage.evidence import EvidenceStore, Head, KeptBody, RawRow, StoredRow
+from adapters.storage.evidence import (
+    EventName,
+    EvidenceStore,
+    Head,
+    LoggedDelivery,
+    RawRow,
+    StoredRow,
+)
 from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
@@ -21,13 +28,18 @@ SELECT = (
     "SELECT idx, CAST(originator_id AS BLOB), originator_version, CAST(topic AS BLOB), "
     "CAST(state AS BLOB), recorded_at, delivery_id FROM stored_events"
 )
-SELECT_BODIES = (
-    "SELECT d.id, d.outcome, d.replay_of, d.body_hash, CAST(b.body AS BLOB), k.wrapped, "
-    "CAST(e.originator_id AS BLOB), e.originator_version, CAST(e.topic AS BLOB), d.idx "
-    "FROM deliveries AS d LEFT JOIN bodies AS b ON b.delivery_id = d.id "
-    "LEFT JOIN body_keys AS k ON k.id = d.id LEFT JOIN stored_events AS e ON e.idx = d.idx "
-    "WHERE d.id > ? AND d.id <= ? ORDER BY d.id"
+NAMES_AT = (
+    "SELECT idx, CAST(originator_id AS BLOB), originator_version, CAST(topic AS BLOB) "
+    "FROM stored_events WHERE idx IN (SELECT value FROM json_each(?))"
 )
+DELIVERIES = (
+    "SELECT id, outcome, replay_of, body_hash, idx FROM deliveries "
+    "WHERE id > ? AND id <= ? ORDER BY id"
+)
+BODIES = (
+    "SELECT delivery_id, CAST(body AS BLOB) FROM bodies WHERE delivery_id > ? AND delivery_id <= ?"
+)
+BODY_KEYS = "SELECT id, wrapped FROM body_keys WHERE id > ? AND id <= ?"
 # A delivery names the last event that it appended: a second witness of where the log ended.
 HEAD = (
     "SELECT max(coalesce((SELECT max(idx) FROM stored_events), 0), "
@@ -77,9 +89,21 @@ class SQLiteEvidence(EvidenceStore):
         )
         return [StoredRow._make(row) for row in found]
 
-    def bodies(self, after: int, upto: int) -> Sequence[KeptBody]:
-        """Deliveries with their bodies (see `EvidenceStore.bodies`)."""
-        return [KeptBody._make(row) for row in self._all(SELECT_BODIES, (after, upto))]
+    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
+        """The events at some indexes (see `EvidenceStore.names_at`)."""
+        return [EventName._make(row) for row in self._all(NAMES_AT, (json.dumps(list(idxs)),))]
+
+    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
+        """Rows of the delivery log (see `EvidenceStore.deliveries`)."""
+        return [LoggedDelivery._make(row) for row in self._all(DELIVERIES, (after, upto))]
+
+    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """Bodies by their delivery (see `EvidenceStore.bodies`)."""
+        return dict(self._all(BODIES, (after, upto)))
+
+    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """Keys of bodies by their delivery (see `EvidenceStore.body_keys`)."""
+        return dict(self._all(BODY_KEYS, (after, upto)))
 
     def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
         """The hashes of bodies (see `EvidenceStore.body_hashes`)."""

@@ -201,8 +201,8 @@ class EventLog(Protocol):
     def set_aside(
         self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
     ) -> Sequence[DeliveryRow]:
-        """What was quarantined or ignored, and neither taken in since nor discarded, newest first,
-        below an id."""
+        """What was quarantined or ignored, and neither taken in since, nor discarded, nor erased,
+        newest first, below an id."""
 
     def settled_by(self, delivery_id: int) -> DeliveryRow | None:
         """The replay or the decision that settled what was set aside, if one did."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions, waits
 from adapters.storage.log import PARTITION, DeliveryRow, SealedBody, unavailable
 from adapters.storage.postgres import Database
 from domain.log import Position
@@ -17,7 +17,7 @@ DELIVERY = (
     "EXISTS (SELECT 1 FROM order_ledger.bodies b "
     "WHERE b.partition = d.partition AND b.delivery_id = d.id)"
 )
-
+WAITS = waits("order_ledger.", "{}.partition = d.partition AND ")
 
 SELECT_BODIES = (
     "SELECT d.id, d.body_hash, b.body, k.wrapped, e.originator_id, e.originator_version, e.topic "
@@ -55,12 +55,7 @@ class PostgresDeliveries:
         self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
     ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        unsettled = (
-            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
-            "SELECT 1 FROM order_ledger.deliveries AS later WHERE later.partition = d.partition "
-            "AND later.replay_of = d.id AND later.outcome NOT IN ('quarantined', 'ignored'))"
-        )
-        return self._deliveries(unsettled, [], before, limit, wanted)
+        return self._deliveries(WAITS, [], before, limit, wanted)
 
     def _deliveries(
         self,

@@ -23,7 +23,8 @@ CUT_TRIES, CUT_WAIT_MILLISECONDS, CUT_PAUSE_SECONDS = 20, 100, 0.1
 CACHED_STATEMENTS = 128
 CHECKPOINT_PAGES = 8192  # 32 MiB: a page that changes often is copied into the file once for all
 WRITER_CACHE_KIB = 32 * 1024
-ROWS_PER_STATEMENT = (64, 16, 4, 1)  # 64 rows of the widest table stay below 999 parameters
+PARAMETERS_MAX = 999  # of a statement, in every SQLite
+ROWS_STEP = 8  # how much larger the next larger statement of many rows is
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -83,13 +84,17 @@ def insert_many(c: SQLiteCursor, table: str, rows: Sequence[Sequence[object]]) -
 
     The driver lets go of the interpreter's lock at every statement, and gets it back only after
     the other threads had their turn: a statement per row makes a busy service several times slower.
+    A statement has as many rows as fit, in multiples of eight, and the last one the rest: so there
+    are few different ones, and nearly each is prepared already.
     """
     start = 0
-    for size in ROWS_PER_STATEMENT:
-        while len(rows) - start >= size:
-            chunk = rows[start : start + size]
-            c.execute(_insert_statement(table, len(chunk[0]), size), list(chain(*chunk)))
-            start += size
+    while left := len(rows) - start:
+        width = len(rows[start])
+        size = min(left, PARAMETERS_MAX // width)
+        size -= size % ROWS_STEP if size > ROWS_STEP else 0
+        values = list(chain(*rows[start : start + size]))
+        c.execute(_insert_statement(table, width, size), values)
+        start += size
 
 
 @cache

@@ -22,7 +22,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
-from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions
+from adapters.storage.deliveries import EVERYTHING, DeliveryFilter, conditions, waits
 from adapters.storage.following import Following
 from adapters.storage.log import (
     PARTITION,
@@ -30,8 +30,8 @@ from adapters.storage.log import (
     Clock,
     DeliveryRow,
     LogEntry,
+    MasterChanged,
     NamedOrder,
-    OrderNames,
     SealedBody,
     StorageUnavailable,
     StoredAt,
@@ -46,7 +46,8 @@ from adapters.storage.sqlite import (
     insert_many,
     to_microseconds,
 )
-from adapters.storage.sqlite_vault import change_keys, require_newest
+from adapters.storage.sqlite_names import keep_names
+from adapters.storage.sqlite_vault import change_keys
 from domain.log import Position
 from domain.payment import Origin, Outcome
 from projections.traffic import Arrival
@@ -109,18 +110,17 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         with unavailable():
             try:
                 with self.datastore.transaction(commit=True) as c:
-                    require_newest(c, master)
-                    positions = self._append(c, entries)
+                    positions = self._append(c, entries, master)
                     self._tell(self._on_wait)
             except IntegrityError as error:
                 raise VersionConflict(str(error)) from error
         self._tell(self._on_append)
         return positions
 
-    def _append(self, c: SQLiteCursor, entries: Sequence[LogEntry]) -> list[Position | None]:
-        last_idx, recorded_at = self._next_recording(c)
-        c.execute("SELECT max(id) FROM deliveries")
-        last_id = c.fetchone()[0] or 0
+    def _append(
+        self, c: SQLiteCursor, entries: Sequence[LogEntry], master: int | None
+    ) -> list[Position | None]:
+        last_idx, recorded_at, last_id = self._ends(c, master)
         events: list[tuple[object, ...]] = []
         deliveries: list[tuple[object, ...]] = []
         bodies: list[tuple[object, ...]] = []
@@ -155,16 +155,18 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         insert_many(c, "order_keys", order_keys)
         insert_many(c, "body_keys", body_keys)
         for names in (names for entry in entries for names in entry.names):
-            _keep_names(c, names)
+            keep_names(c, names)
         change_keys(c, entries)
         return positions
 
-    def _next_recording(self, c: SQLiteCursor) -> tuple[int, int]:
-        """The index of the newest event, and a recording time that is not before its own."""
-        c.execute("SELECT idx, recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1")
-        last = c.fetchone()
-        now = to_microseconds(self._clock())
-        return (last["idx"], max(now, last["recorded_at"])) if last else (0, now)
+    def _ends(self, c: SQLiteCursor, master: int | None = None) -> tuple[int, int, int]:
+        """The index of the newest event, a recording time that is not before its own, and the id of
+        the newest delivery. Raises `MasterChanged` where the master key is not the newest."""
+        c.execute(_SELECT_ENDS)
+        idx, recorded_at, delivery_id, newest = c.fetchone()
+        if master not in (None, newest):
+            raise MasterChanged("the master key changed")
+        return idx, max(to_microseconds(self._clock()), recorded_at), delivery_id
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
@@ -225,12 +227,7 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
         self, before: int | None, limit: int, wanted: DeliveryFilter = EVERYTHING
     ) -> Sequence[DeliveryRow]:
         """What was set aside and is not settled yet (see `EventLog.set_aside`)."""
-        unsettled = (
-            "outcome IN ('quarantined', 'ignored') AND replay_of IS NULL AND NOT EXISTS ("
-            "SELECT 1 FROM deliveries AS later WHERE later.replay_of = deliveries.id "
-            "AND later.outcome NOT IN ('quarantined', 'ignored'))"
-        )
-        return self._deliveries(unsettled, [], before, limit, wanted)
+        return self._deliveries(waits(), [], before, limit, wanted)
 
     def _deliveries(
         self,
@@ -329,7 +326,7 @@ class SQLiteLog(SQLiteApplicationRecorder, Announcing):
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
     ) -> Sequence[int] | None:
-        last_idx, recorded_at = self._next_recording(c)
+        last_idx, recorded_at, _newest_delivery = self._ends(c)
         numbered = list(enumerate(stored_events, last_idx + 1))
         rows = [_event_row(idx, event, recorded_at, None) for idx, event in numbered]
         insert_many(c, "stored_events", rows)
@@ -400,20 +397,11 @@ class Factory(SQLiteFactory):
         stock.close()
 
 
-def _keep_names(c: SQLiteCursor, names: OrderNames) -> None:
-    """Where a name is taken, this raises the library's `IntegrityError`."""
-    store, order_id, wanted, waits, anew = names
-    if anew:
-        c.execute("DELETE FROM order_names WHERE store = ? AND order_id = ?", (store, order_id))
-    c.execute("INSERT OR IGNORE INTO naming_stores VALUES (?)", (store,))
-    for name in wanted:
-        c.execute(
-            "INSERT INTO order_names (store, order_id, name, waits) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (store, order_id, name) DO NOTHING",
-            (store, order_id, name, int(waits)),
-        )
-
-
+_SELECT_ENDS = (  # one statement, since each lets go of the interpreter's lock
+    "SELECT coalesce(max(idx), 0), coalesce(max(recorded_at), 0), "
+    "(SELECT coalesce(max(id), 0) FROM deliveries), (SELECT max(number) FROM master_keys) "
+    "FROM (SELECT idx, recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1)"
+)
 _SELECT_BODIES = (
     "SELECT d.id, d.body_hash, b.body, k.wrapped, e.originator_id, e.originator_version, e.topic "
     "FROM json_each(?) AS wanted JOIN deliveries AS d ON d.id = wanted.value "
@@ -425,7 +413,8 @@ _KEPT_WITH = (
     "JOIN stored_events AS e ON e.idx = wanted.value JOIN deliveries AS d ON d.id = e.delivery_id"
 )
 _SELECT_DELIVERIES = (
-    "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body FROM deliveries"
+    "SELECT *, EXISTS (SELECT 1 FROM bodies WHERE delivery_id = id) AS has_body "
+    "FROM deliveries AS d"
 )
 _EVENTS_OF = "FROM stored_events WHERE originator_id = ?"
 

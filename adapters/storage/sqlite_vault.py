@@ -10,7 +10,7 @@ from eventsourcing.persistence import IntegrityError
 from eventsourcing.sqlite import SQLiteCursor
 
 from adapters.storage.generations import Cursor
-from adapters.storage.log import Clock, LogEntry, MasterChanged, utc_now
+from adapters.storage.log import Clock, LogEntry, utc_now
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
 from adapters.storage.vault import VaultTables
 
@@ -52,14 +52,6 @@ class SQLiteVault(VaultTables):
             "another process reads the file, so its log ahead still holds what was destroyed: run "
             "the erasure again, or stop the service, which cuts it off"
         )
-
-
-def require_newest(c: SQLiteCursor, master: int | None) -> None:
-    """Refuse keys that a master key wrapped which is not the newest any more."""
-    if master is not None:
-        c.execute("SELECT max(number) FROM master_keys")
-        if c.fetchone()[0] != master:
-            raise MasterChanged("the master key changed")
 
 
 def change_keys(c: SQLiteCursor, entries: Sequence[LogEntry]) -> None:

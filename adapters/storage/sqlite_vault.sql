@@ -28,6 +28,15 @@ CREATE TABLE IF NOT EXISTS body_keys (
     wrapped BLOB NOT NULL
 );
 
+-- The deliveries whose body had a key of its own that was destroyed. It lies with the log and not with
+-- the keys, so that an older file of keys brings none back. Made in a file from before it, it begins
+-- with those that are gone already.
+CREATE TABLE IF NOT EXISTS destroyed_body_keys AS
+    SELECT d.id FROM deliveries AS d JOIN bodies AS b ON b.delivery_id = d.id
+    WHERE d.outcome IN ('quarantined', 'ignored') AND d.replay_of IS NULL
+      AND NOT EXISTS (SELECT 1 FROM body_keys AS k WHERE k.id = d.id);
+CREATE UNIQUE INDEX IF NOT EXISTS destroyed_body_keys_id ON destroyed_body_keys (id);
+
 -- What bodies are compressed with.
 CREATE TABLE IF NOT EXISTS dictionaries (
     number   INTEGER PRIMARY KEY,
@@ -47,6 +56,17 @@ BEGIN SELECT RAISE(ABORT, 'a key stays the one of its body'); END;
 CREATE TRIGGER IF NOT EXISTS body_keys_no_replace BEFORE INSERT ON body_keys
 WHEN EXISTS (SELECT 1 FROM body_keys WHERE id = NEW.id)
 BEGIN SELECT RAISE(ABORT, 'this body has a key already'); END;
+-- A body's key that goes is remembered, and is not taken back.
+CREATE TRIGGER IF NOT EXISTS body_keys_destroyed AFTER DELETE ON body_keys
+WHEN EXISTS (SELECT 1 FROM deliveries WHERE id = OLD.id)
+BEGIN INSERT OR IGNORE INTO destroyed_body_keys VALUES (OLD.id); END;
+CREATE TRIGGER IF NOT EXISTS body_keys_stay_destroyed BEFORE INSERT ON body_keys
+WHEN EXISTS (SELECT 1 FROM destroyed_body_keys WHERE id = NEW.id)
+BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER IF NOT EXISTS destroyed_body_keys_no_update BEFORE UPDATE ON destroyed_body_keys
+BEGIN SELECT RAISE(ABORT, 'what was destroyed stays so'); END;
+CREATE TRIGGER IF NOT EXISTS destroyed_body_keys_no_delete BEFORE DELETE ON destroyed_body_keys
+BEGIN SELECT RAISE(ABORT, 'what was destroyed stays so'); END;
 -- An order's key goes with the event that says so, and not otherwise.
 CREATE TRIGGER IF NOT EXISTS order_keys_no_delete BEFORE DELETE ON order_keys
 WHEN NOT EXISTS (

@@ -145,19 +145,38 @@ class VaultTables:
             return bytes(row[0]) if row else None
 
     def destroy_body_keys(self, c: Cursor, delivery_ids: Sequence[int]) -> None:
-        """Destroy the keys of bodies that have one of their own; then nobody reads these again."""
+        """Destroy the keys of bodies that have one of their own; then nobody reads these again, and
+        no backup brings the keys back."""
         raise NotImplementedError
 
     def with_own_key(self, delivery_ids: Sequence[int]) -> list[int]:
         """Those of some deliveries whose body has a key of its own."""
+        return self._among("body_keys", delivery_ids)
+
+    def destroyed(self, delivery_ids: Sequence[int]) -> list[int]:
+        """Those of some deliveries whose body had a key of its own that was destroyed."""
+        return self._among("destroyed_body_keys", delivery_ids)
+
+    def _among(self, table: str, delivery_ids: Sequence[int]) -> list[int]:
         if not delivery_ids:
             return []
         marks = ", ".join("?" * len(delivery_ids))
         with unavailable(), self.transaction(commit=False) as c:
             c.execute(
-                f"SELECT id FROM {self.schema}body_keys WHERE {self.here()} AND id IN ({marks}) "
+                f"SELECT id FROM {self.schema}{table} WHERE {self.here()} AND id IN ({marks}) "
                 "ORDER BY id",
                 list(delivery_ids),
+            )
+            return [row[0] for row in c.fetchall()]
+
+    def destroyed_of(self, provider: str) -> list[str]:
+        """The keyed hashes of a provider's bodies whose own key was destroyed."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(
+                f"SELECT d.body_hash FROM {self.schema}destroyed_body_keys AS gone "
+                f"JOIN {self.schema}deliveries AS d ON {self.here('d.')} AND d.id = gone.id "
+                f"WHERE {self.here('gone.')} AND d.provider = ?",
+                (provider,),
             )
             return [row[0] for row in c.fetchall()]
 

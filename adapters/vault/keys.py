@@ -6,9 +6,9 @@ of a random nonce. What it is the key of, and of which ledger, is its associated
 
 import hmac
 import os
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from io import BytesIO
 from struct import Struct
 
 from cryptography.exceptions import InvalidTag
@@ -18,25 +18,50 @@ from adapters.vault import Unopened
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+DRAWN_BYTES = 1024  # at a time: the keys and nonces of some twenty orders
 HASH_BYTES = 16  # of a keyed hash: enough where nobody without the key can look for a second one
 _number = Struct(">H")
 _version = Struct(">I")
 # What keys are for, in BLAKE2b's `person`: no two uses ever see the same derived key.
 _SEAL, _SALT, _SEVERAL = b"order-ledg seal", b"order-ledg salt", b"order-ledg many"
 
+Random = Callable[[int], bytes]  # gives so many random bytes, each once: os.urandom, or Drawn
+
+
+class Drawn:
+    """Random bytes of the system, drawn ahead for one batch, on one thread.
+
+    Each call of the system lets go of the interpreter's lock, and under load the loop and the
+    writer would take turns at every key. What is left over goes with the batch: kept for longer, a
+    fork would make copies of it, and a nonce must never come twice.
+    """
+
+    def __init__(self) -> None:
+        self._read = BytesIO().read
+
+    def __call__(self, count: int) -> bytes:
+        """The next bytes, at most `DRAWN_BYTES`."""
+        given = self._read(count)
+        if len(given) < count:
+            self._read = BytesIO(os.urandom(DRAWN_BYTES)).read
+            given = self._read(count)
+        assert len(given) == count, "so many are not drawn at a time"
+        return given
+
 
 class OrderKey:
     """What seals the bodies and private fields of an order, or of several orders together."""
 
-    __slots__ = ("__dict__", "_raw")
+    __slots__ = ("_cipher", "_raw")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
+        self._cipher: AESGCM | None = None
 
     @classmethod
-    def new(cls) -> "OrderKey":
+    def new(cls, random: Random = os.urandom) -> "OrderKey":
         """A key that nobody knows yet."""
-        return cls(os.urandom(KEY_BYTES))
+        return cls(random(KEY_BYTES))
 
     @classmethod
     def of_several(cls, keys: Sequence["OrderKey"]) -> "OrderKey":
@@ -49,19 +74,27 @@ class OrderKey:
             together.update(key._raw)
         return cls(together.digest())
 
-    @cached_property
+    @property
     def cipher(self) -> AESGCM:
         """What seals and opens."""
-        return AESGCM(blake2b(key=self._raw, digest_size=KEY_BYTES, person=_SEAL).digest())
+        if self._cipher is None:
+            derived = blake2b(key=self._raw, digest_size=KEY_BYTES, person=_SEAL).digest()
+            self._cipher = AESGCM(derived)
+        return self._cipher
+
+    def rest(self) -> None:
+        """Let go of the cipher, which takes fifty times the memory of the key, until it is wanted
+        again: kept by every order that is held, it would fill the processor's cache."""
+        self._cipher = None
 
     def salt(self, stream: str, version: int) -> bytes:
         """The salt of the body digest in an event of an order."""
         told = _version.pack(version) + stream.encode()
         return blake2b(told, key=self._raw, digest_size=KEY_BYTES, person=_SALT).digest()
 
-    def wrapped_by(self, master: "Master", about: bytes) -> bytes:
+    def wrapped_by(self, master: "Master", about: bytes, random: Random = os.urandom) -> bytes:
         """The key as it is stored; `about` is what it is the key of."""
-        return master.wrap(self._raw, about)
+        return master.wrap(self._raw, about, random)
 
 
 class Master:
@@ -69,21 +102,20 @@ class Master:
 
     def __init__(self, number: int, raw: bytes, ledger_id: str) -> None:
         self.number = number
-        self._ledger = ledger_id.encode()
+        self._bound = ledger_id.encode() + b"\x00"
         self._cipher = AESGCM(raw)
         self._head = _number.pack(number)
 
-    def wrap(self, key: bytes, about: bytes) -> bytes:
+    def wrap(self, key: bytes, about: bytes, random: Random = os.urandom) -> bytes:
         """A key as it is stored."""
-        nonce = os.urandom(NONCE_BYTES)
-        bound = self._ledger + b"\x00" + about
-        return self._head + nonce + self._cipher.encrypt(nonce, key, bound)
+        nonce = random(NONCE_BYTES)
+        return self._head + nonce + self._cipher.encrypt(nonce, key, self._bound + about)
 
     def unwrap(self, wrapped: bytes, about: bytes) -> bytes:
         """The key that was wrapped. Raises `Unopened`."""
         nonce, sealed = wrapped[2 : 2 + NONCE_BYTES], wrapped[2 + NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, sealed, self._ledger + b"\x00" + about)
+            return self._cipher.decrypt(nonce, sealed, self._bound + about)
         except (InvalidTag, ValueError):
             raise Unopened("a key is not the one that was stored here") from None
 

@@ -12,7 +12,7 @@ stream, four bytes each, the stream, the topic; of a body also what stands aroun
 import hashlib
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from eventsourcing.persistence import StoredEvent
 
 from adapters.vault import Unopened
 from adapters.vault.dictionaries import Dictionaries
-from adapters.vault.keys import NONCE_BYTES, OrderKey
+from adapters.vault.keys import NONCE_BYTES, OrderKey, Random
 from domain.payment import Personal
 
 FORM = 1
@@ -180,16 +180,20 @@ def _read(sealed: bytes) -> tuple[int, int, list[str], int]:
 _encode = msgspec.json.Encoder().encode
 
 
-def seal_private(personal: Personal, place: Place, key: OrderKey) -> str:
+class _Told(msgspec.Struct, omit_defaults=True):
+    """A `Personal`, of which what it lacks is not written."""
+
+    references: tuple[str, ...] = ()
+    customer: str | None = None
+
+
+def seal_private(
+    personal: Personal, place: Place, key: OrderKey, random: Random = os.urandom
+) -> str:
     """What names a person in an event, as the event holds it."""
-    told: Mapping[str, object] = {
-        name: value
-        for name, value in (("references", personal.references), ("customer", personal.customer))
-        if value
-    }
-    nonce = os.urandom(NONCE_BYTES)
-    sealed = key.cipher.encrypt(nonce, _encode(told), b"private" + place.bound())
-    return b64encode(nonce + sealed).decode()
+    told = _encode(_Told(personal.references, personal.customer))
+    nonce = random(NONCE_BYTES)
+    return b64encode(nonce + key.cipher.encrypt(nonce, told, b"private" + place.bound())).decode()
 
 
 def open_private(sealed: str, place: Place, key: OrderKey) -> Personal:

@@ -1,7 +1,7 @@
 """The stored form of events: readable, stable, and read again in every older version."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
 from adapters import mapper as module
 from adapters.mapper import FORMS, EventMapper
-from domain.order import Delivered, Order, OrderEvent, decide
+from domain.order import EVENT_TYPES, Delivered, Order, OrderEvent, OrderPlaced, decide
 from domain.payment import Payment, PaymentStatus
 from tests.notices import notice
 
@@ -49,6 +49,24 @@ def test_what_is_none_is_left_out() -> None:
         not {"amount", "payment", "occurred_at"}
         & json.loads(mapper.to_stored_event(news).state).keys()
     )
+
+
+def test_what_equals_a_default_is_left_out() -> None:
+    placed = OrderPlaced(
+        originator_id="default/1",
+        originator_version=1,
+        amount=Decimal("902.10"),
+        currency="USD",
+        tolerance=Decimal("0.00"),
+        by="shop",
+    )
+    stored = mapper.to_stored_event(placed)
+    assert stored.state == b'{"v":1,"amount":"902.10","currency":"USD","by":"shop"}'
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_every_event_begins_with_the_fields_that_have_columns(event_type: type[OrderEvent]) -> None:
+    assert tuple(f.name for f in fields(event_type))[:2] == module.ENVELOPE
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from eventsourcing.sqlite import SQLiteCursor
 
 from adapters.storage.log import StorageUnavailable
-from adapters.storage.sqlite import Datastore
+from adapters.storage.sqlite import PARAMETERS_MAX, ROWS_STEP, Datastore, insert_many
 from adapters.storage.sqlite_log import SQLiteLog
 from tests.contract.logs import FakeClock, entry, event, sqlite_log
 
@@ -93,3 +94,18 @@ def test_a_file_from_before_the_format_was_settled_is_refused(tmp_path: Path, sc
         sqlite_log(tmp_path, FakeClock()),
     ):
         pass
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 70, 72, 143, 512])
+@pytest.mark.parametrize("width", [1, 2, 14])
+def test_many_rows_take_few_statements(count: int, width: int) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE TABLE t ({', '.join(f'c{n}' for n in range(width))})")
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    rows = [tuple(range(n, n + width)) for n in range(count)]
+    insert_many(SQLiteCursor(connection.cursor()), "t", rows)
+    connection.set_trace_callback(None)
+    assert connection.execute("SELECT * FROM t").fetchall() == rows
+    inserts = [statement for statement in statements if statement.startswith("INSERT")]
+    assert len(inserts) <= count * width / (PARAMETERS_MAX - ROWS_STEP * width) + 2

@@ -29,9 +29,13 @@ def no_key(*_: object) -> None:
     """An order without a key of its own."""
 
 
+def one_key(*_: object) -> OrderKey:
+    return KEY
+
+
 if __name__ == "__main__":
     Vault.seal = bodies_as_they_came  # type: ignore[method-assign,assignment]
     Protection.protect = no_digest  # type: ignore[method-assign,assignment]
     Protection._store = no_key  # type: ignore[method-assign,assignment]
-    OrderKey.new = lambda: KEY  # type: ignore[method-assign]
+    OrderKey.new = one_key  # type: ignore[method-assign,assignment]
     main()

@@ -49,6 +49,22 @@ def test_to_discard_needs_a_reason_and_a_second_click(visitor: Visitor) -> None:
     expect(page.get_by_text("a test call of the provider").last).to_be_visible()
 
 
+def test_a_body_is_erased_once_the_word_is_typed(visitor: Visitor) -> None:
+    page = visitor(shop.OPERATOR)
+    open_first_of(page, "sevi")
+    page.get_by_text("Erase", exact=True).first.click()
+    button = page.get_by_role("button", name="Erase")
+    page.get_by_label("Why?").fill("request 2026-17")
+    page.get_by_label("to say that you are sure").fill("yes")
+    button.click()
+    expect(page.get_by_role("status")).to_have_count(0)  # the browser wants the word
+    page.get_by_label("to say that you are sure").fill("erase")
+    button.click()
+    expect(page.get_by_role("status")).to_contain_text("Erased: nobody can read what was sent")
+    expect(page.get_by_role("button", name="Erase")).to_have_count(0)
+    expect(page.get_by_text("Nobody can read it any more: its key was destroyed.")).to_be_visible()
+
+
 def test_an_auditor_looks_and_can_do_nothing(visitor: Visitor) -> None:
     page = visitor(shop.AUDITOR)
     open_first_of(page, "till")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "sevi-token-77c2"
 API_TOKEN = "api-token-5b1e"
 PERSON = "Amina Wanjiru"
+NOBODYS = b'"name": "Amina'  # broken off, so that no order takes it in
 
 
 class Shop:
@@ -166,6 +167,7 @@ def test_who_was_erased_since_stays_so_where_the_keys_are_of_a_later_backup(shop
         deliver(server, body(order_id))
     events, _ = shop.back_up()
     deliver(server, body("3"))
+    deliver(server, NOBODYS)
     shop.run(0, "erase", "1", "--reason", "request 17", "--yes")
     server.stop()
     for path in (shop.folder / "events").iterdir():
@@ -177,7 +179,9 @@ def test_who_was_erased_since_stays_so_where_the_keys_are_of_a_later_backup(shop
     assert shop.run(1, "deliveries", "show", "2", "--raw").stdout == body("2")
     server = shop.start(1)
     assert deliver(server, body("4"))["position"] == "0-6", "an order in the place of the third"
+    deliver(server, NOBODYS)
     server.stop()
+    assert shop.run(1, "quarantine", "show", "4", "--raw").stdout == NOBODYS
     assert shop.run(1, "deliveries", "show", "3", "--raw").stdout == body("4")
     assert events.name
 
@@ -219,15 +223,22 @@ def test_who_is_erased_in_the_events_stays_so_with_older_keys(shop: Shop) -> Non
     server = shop.start()
     for order_id in ("1", "2"):
         deliver(server, body(order_id))
+    deliver(server, b'{"orderId": "1", ' + NOBODYS)
+    deliver(server, b'{"orderId": "2", ' + NOBODYS)
+    deliver(server, b'{"about": "1", ' + NOBODYS)
     _, keys = shop.back_up()
     keys = keys.rename(shop.folder / "first.keys")
     shop.run(0, "erase", "1", "--reason", "request 17", "--yes")
+    told = shop.run(0, "quarantine", "erase", "5", "--reason", "request 17", "--yes")
+    assert (told.stdout, told.stderr) == (b"5 is erased: nobody can read it any more\n", b"")
     server.stop()
     events, _ = shop.back_up()
 
     shop.restore(events, keys)
-    shop.run(1, "deliveries", "show", "1", "--raw", code=1)
+    for gone in ("1", "3", "5"):
+        shop.run(1, "deliveries", "show", gone, "--raw", code=1)
     assert shop.run(1, "deliveries", "show", "2", "--raw").stdout == body("2")
+    assert shop.run(1, "deliveries", "show", "4", "--raw").stdout.endswith(NOBODYS)
     shop.start(1).stop()  # which makes the tree again
     shop.run(1, "verify")
 

@@ -393,9 +393,7 @@ def test_a_key_that_a_backup_brings_back_is_destroyed_again(service: Service) ->
 # ------------------------------------------------------------------------------------ what is left
 
 
-def test_no_byte_on_the_disk_gives_the_person_back(
-    service: Service, request: pytest.FixtureRequest
-) -> None:
+def test_no_byte_on_the_disk_gives_the_person_back(service: Service) -> None:
     raw = body("100017")
     tell(service, raw, b'{"orderId": "100017", "name": "' + PERSON.encode())
     tell(service, *(body(str(n), customer=f"CUS-{n}") for n in range(300000, 300050)))
@@ -411,18 +409,18 @@ def test_no_byte_on_the_disk_gives_the_person_back(
         bytes.fromhex(digest),
         base64.b64encode(raw)[:40],
     ]
-    on_disk = _bytes_of(service, request)
+    on_disk = bytes_on_disk(service)
     assert not [trace for trace in traces if trace in on_disk], "sealed from the beginning"
     assert all(key in on_disk for key in (*keys, own))
     erase(service)
     service.runner.catch_up()
-    on_disk = _bytes_of(service, request)
+    on_disk = bytes_on_disk(service)
     assert not [trace for trace in traces if trace in on_disk]
     assert not [key for key in (*keys, own) if key in on_disk]
     assert verify(service).is_sound
 
 
-def _bytes_of(service: Service, request: pytest.FixtureRequest) -> bytes:
+def bytes_on_disk(service: Service) -> bytes:
     """All that the database keeps of its tables in files; of PostgreSQL, without its write-ahead
     log, which it writes over in its own time."""
     path = service.settings.database_path

@@ -5,11 +5,13 @@ import hashlib
 import json
 import os
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count, islice
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -26,9 +28,9 @@ from adapters.quarantine import CannotSettle, Quarantine
 from adapters.registering import Terms
 from adapters.service import Service, providers
 from adapters.settings import Settings
-from adapters.vault import VaultTrouble, rotating
+from adapters.vault import VaultTrouble, keys, rotating
 from adapters.vault.dictionaries import common
-from adapters.vault.keys import Master, key_id
+from adapters.vault.keys import Drawn, Master, key_id
 from adapters.vault.masters import MasterSource
 from adapters.vault.rotating import Rotation
 from domain.events import News, PersonalDataErased
@@ -412,6 +414,46 @@ def test_a_key_opens_nothing_but_what_it_was_wrapped_for() -> None:
     for master_key, about in ((one, b"order default/2"), (other, b"order default/1")):
         with pytest.raises(Unopened):
             master_key.unwrap(wrapped, about)
+
+
+def test_no_random_byte_that_was_drawn_ahead_is_given_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = count()
+    monkeypatch.setattr(os, "urandom", lambda n: bytes(islice(numbers, n)))
+    monkeypatch.setattr(keys, "DRAWN_BYTES", 50)
+    drawn = Drawn()
+    given = [drawn(n) for n in (32, 12, 12, 32, 12)]
+    assert [len(piece) for piece in given] == [32, 12, 12, 32, 12]
+    every = b"".join(given)
+    assert len(set(every)) == len(every)
+    with pytest.raises(AssertionError):
+        drawn(51)
+
+
+def test_of_a_duplicate_nothing_is_sealed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.hears("sevi", paid(shop))
+    monkeypatch.setattr("adapters.protecting.body_digest", pytest.fail)
+    monkeypatch.setattr("adapters.protecting.seal_private", pytest.fail)
+    (again,) = shop.hears("sevi", paid(shop))
+    assert again.outcome is Outcome.DUPLICATE
+
+
+def test_the_keys_of_a_batch_and_their_nonces_all_differ(shop: Shop) -> None:
+    orders = range(1, 41)
+    shop.hears("sevi", *(paid(shop, str(n), "PENDING") for n in orders))
+    log = shop.service.ledger.event_log
+    wrapped = log.keys(orders)
+    news = [shop.service.ledger.history(f"default/{n}")[0].event for n in orders]
+    private = [event.private for event in news if isinstance(event, News) and event.private]
+    nonces = [
+        *(key[2:14] for key in wrapped.values()),
+        *(b64decode(field)[:12] for field in private),
+        *(body.sealed[4:16] for body in log.bodies(orders)),
+    ]
+    assert len(set(nonces)) == len(nonces) == 3 * len(orders)
+    raw = {shop.service.vault.unwrap(wrapped[n], f"default/{n}")._raw for n in orders}
+    assert len(raw) == len(orders)
 
 
 # ----------------------------------------------------------------------------------- dictionaries

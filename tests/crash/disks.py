@@ -42,7 +42,7 @@ class Tmpfs:
         _run("mount", "-t", "tmpfs", "-o", options, "order-ledger-crash", str(path))
 
     def fill(self) -> None:
-        """Shrink it to what it holds, to more at each try: on a busy machine it grows meanwhile."""
+        """Shrink it to what it holds, and a little more at each try: it grows meanwhile."""
         for attempt in range(FILL_TRIES):
             room = os.statvfs(self._path)
             used = (room.f_blocks - room.f_bfree) * room.f_frsize

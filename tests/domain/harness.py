@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.events import Verdict
 from domain.log import stream_of
-from domain.order import Decision, Order, OrderEvent, Unregistered, decide, evolve
+from domain.order import Decision, Order, OrderEvent, Unregistered, decide, evolve, repeats
 from domain.payment import Outcome, PaymentNotice, PaymentStatus
 from domain.registration import Placement, Resolution, place, resolve
 from tests.notices import notice
@@ -119,5 +119,7 @@ def happen(
         case Resolution():
             return Decision(Outcome.RECORDED, resolve(order, happens))
         case PaymentStatus():
-            return decide(order, notice(status=happens), unregistered)
-    return decide(order, happens, unregistered)
+            happens = notice(status=happens)
+    decision = decide(order, happens, unregistered)
+    assert repeats(order, happens) == (decision.outcome is Outcome.DUPLICATE)
+    return decision

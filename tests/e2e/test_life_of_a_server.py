@@ -72,6 +72,23 @@ def test_a_graceful_stop_answers_what_it_took_and_keeps_it(tmp_path: Path) -> No
     server.stop()
 
 
+def test_a_stop_does_not_wait_for_who_watches_a_page(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path)
+    with httpx.Client(base_url=server.url) as browser:
+        form = browser.get("/console/sign-in").text
+        secret = form.partition('name="form_secret" value="')[2].partition('"')[0]
+        fields = {"token": server.api_token, "form_secret": secret}
+        assert browser.post("/console/sign-in", data=fields).status_code == 303
+        with browser.stream("GET", "/console/overview/live") as watching:
+            lines = watching.iter_lines()
+            assert next(line for line in lines if line.startswith("data: "))
+            server.stop()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+    assert "Application shutdown complete" in server.errors
+    assert "timeout graceful shutdown exceeded" not in server.errors
+
+
 @pytest.mark.parametrize("round_", range(3))
 def test_a_kill_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path, round_: int) -> None:
     server = RunningServer(tmp_path)

@@ -15,6 +15,7 @@ from adapters.evidence.notes import PublicKey, SignedCheckpoint
 from adapters.rebuilding import Rebuild
 from adapters.service import Service
 from adapters.settings import Settings
+from adapters.storage import postgres_schema, sqlite_schema
 from domain.payment import Outcome
 from projections.known import PROJECTIONS
 from tests.frozen import make
@@ -64,6 +65,12 @@ def test_it_is_read_as_its_writer_read_it(service: Service, frozen: Path) -> Non
     assert _as_far_as(told["payments"], now["payments"]) == told["payments"]
     for then, history in zip(told["histories"], now["histories"], strict=True):
         assert _as_far_as(then["events"], history["events"]) == then["events"]
+
+
+def test_its_schema_is_that_of_a_new_ledger(service: Service) -> None:
+    url = service.settings.database_url
+    is_file = service.settings.database_path is not None
+    assert (sqlite_schema if is_file else postgres_schema).check(url) == []
 
 
 def _as_far_as(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from adapters.bounds import ID_MAX, in_calendar
 from adapters.http.api import plain
 
 PAGE_SIZE = 50
+ERASE_WORD = "erase"  # that a person types, since it cannot be undone
+SURE = f"type {ERASE_WORD} to say that you are sure"
 Asked = TypeVar("Asked", bound=BaseModel)
 
 Name = Annotated[str, Field(max_length=255), AfterValidator(plain)]

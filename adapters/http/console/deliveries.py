@@ -13,7 +13,16 @@ from adapters.delivery_views import (
     kept_refusals,
     refusal_page,
 )
-from adapters.http.console.asking import PAGE_SIZE, Instant, Name, Row, RowsAsked, asked
+from adapters.http.console.asking import (
+    ERASE_WORD,
+    PAGE_SIZE,
+    SURE,
+    Instant,
+    Name,
+    Row,
+    RowsAsked,
+    asked,
+)
 from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import Pages, url_of
 from adapters.http.deliveries import DeliveryId, find, wanted_of
@@ -120,9 +129,12 @@ def quarantine_router(console: Console, pages: Pages) -> APIRouter:
         visit: Annotated[Visit, auditor], delivery_id: DeliveryId, body: bool = False
     ) -> Response:
         shown = await set_aside(service, visit.caller, delivery_id, with_body=body)
-        return pages.show(visit, "set_aside.html", delivery=shown, with_body=body)
+        return pages.show(
+            visit, "set_aside.html", delivery=shown, with_body=body, erase_word=ERASE_WORD
+        )
 
     _add_settling(router, console, pages)
+    _add_erasing(router, console, pages)
     return router
 
 
@@ -152,6 +164,27 @@ def _add_settling(router: APIRouter, console: Console, pages: Pages) -> None:
             return pages.lead_to(form, there, error.detail, is_problem=True)
         is_open = done.outcome in (Outcome.QUARANTINED, Outcome.IGNORED)
         return pages.lead_to(form, there, _in_words(done), is_problem=is_open)
+
+
+def _add_erasing(router: APIRouter, console: Console, pages: Pages) -> None:
+    operator = console.act(Role.OPERATOR)
+
+    @router.post("/quarantine/{delivery_id}/erase")
+    async def erase(form: Annotated[Submission, operator], delivery_id: DeliveryId) -> Response:
+        there, reason = url_of(f"/quarantine/{delivery_id}"), reason_of(form)
+        if reason is None:
+            return pages.lead_to(form, there, REASON_WANTED, is_problem=True)
+        if form.field("sure") != ERASE_WORD:
+            return pages.lead_to(form, there, f"Nothing was erased: {SURE}", is_problem=True)
+        try:
+            done = await console.settling.erase(form.caller, delivery_id, reason)
+        except HTTPException as error:
+            if error.status_code != 409:
+                raise
+            return pages.lead_to(form, there, error.detail, is_problem=True)
+        said = "Erased: nobody can read what was sent any more. What the delivery log says stays."
+        said += f" Left to do: {done.left_to_do}" if done.left_to_do else ""
+        return pages.lead_to(form, there, said, is_problem=done.left_to_do is not None)
 
 
 REASON_WANTED = f"A reason is wanted, of up to {REASON_MAX} characters."

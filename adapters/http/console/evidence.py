@@ -12,6 +12,7 @@ from adapters.evidence.verifying import Verdict
 from adapters.evidence.views import checkpoint_page, key_list, tail_view
 from adapters.http.console.asking import Row, RowsAsked, asked
 from adapters.http.console.context import Console, Submission, Visit
+from adapters.http.console.live import JOB_SECONDS
 from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.jobs import VERIFY
 from adapters.storage.rebuilds import Refused
@@ -41,8 +42,10 @@ def evidence_router(console: Console, pages: Pages) -> APIRouter:
         )
 
     @router.get("/evidence/progress")
-    def progress(visit: Annotated[Visit, auditor]) -> Response:
-        return pages.part(visit, "job.html", job=jobs.get(VERIFY))
+    async def progress(visit: Annotated[Visit, auditor]) -> Response:
+        return pages.live.stream(
+            visit, JOB_SECONDS, lambda now: pages.part(now, "job.html", job=jobs.get(VERIFY))
+        )
 
     @router.get("/evidence/checkpoints/{size}.txt")
     def checkpoint(_: Annotated[Visit, auditor], size: Row) -> Response:

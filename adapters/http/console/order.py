@@ -17,7 +17,7 @@ from adapters.erasing import Eraser, ErasureAnswer
 from adapters.http.access import store_of_order
 from adapters.http.api import find_order, history_of, wait_for
 from adapters.http.commands import resolve
-from adapters.http.console.asking import Instant, Name, asked
+from adapters.http.console.asking import ERASE_WORD, SURE, Instant, Name, asked
 from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.diagram import machine
 from adapters.http.console.orders import KINDS
@@ -39,8 +39,6 @@ from projections.order_status import ORDER_STATUS
 
 STEPS_MAX = 500
 NAMED_MAX = 20  # deliveries, in a sentence
-ERASE_WORD = "erase"  # that a person types, since it cannot be undone
-SURE = f"type {ERASE_WORD} to say that you are sure"
 
 
 class OrderAsked(BaseModel):
@@ -157,6 +155,8 @@ def _named(answer: ErasureAnswer) -> str:
         ("And at these refused ones", answer.look_at_refused),
     )
     said = "".join(f" {kind}: {_numbers(numbers)}." for kind, numbers in kinds if numbers)
+    if answer.look_at:
+        said += " Those of the first list that are this person's are erased on their own pages."
     if answer.refused_deliveries:
         said += f" Refused deliveries that are deleted with it: {answer.refused_deliveries}."
     return said or " No delivery outside of it names it."

@@ -13,6 +13,7 @@ from adapters.http.console.rendering import Pages, url_of
 from adapters.overview import COUNTED_MAX, MINUTES, Overview, Overviews
 from domain.order import OrderStatus
 
+LIVE_SECONDS = 5.0
 LAG_SHOWN = 1000  # events behind the log that are worth a person's look
 
 
@@ -50,8 +51,10 @@ def overview_router(console: Console, pages: Pages) -> APIRouter:
         return pages.show(visit, "overview.html", **shown(visit))
 
     @router.get("/overview/live")
-    def live(visit: Annotated[Visit, auditor]) -> Response:
-        return pages.part(visit, "overview_part.html", **shown(visit))
+    async def live(visit: Annotated[Visit, auditor]) -> Response:
+        return pages.live.stream(
+            visit, LIVE_SECONDS, lambda now: pages.part(now, "overview_part.html", **shown(now))
+        )
 
     return router
 

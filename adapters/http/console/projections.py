@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from adapters.access.roles import Role
 from adapters.http.console.asking import Row
 from adapters.http.console.context import Console, Submission, Visit
+from adapters.http.console.live import JOB_SECONDS
 from adapters.http.console.rendering import Pages, url_of
 from adapters.jobs import rebuild_of
 from adapters.read_models import (
@@ -68,9 +69,13 @@ def projection_router(console: Console, pages: Pages) -> APIRouter:
         )
 
     @router.get("/projections/{name}/progress")
-    def progress(visit: Annotated[Visit, auditor], name: str) -> Response:
+    async def progress(visit: Annotated[Visit, auditor], name: str) -> Response:
         _model(console, visit, name)
-        return pages.part(visit, "job.html", job=jobs.jobs.get(rebuild_of(name)))
+        return pages.live.stream(
+            visit,
+            JOB_SECONDS,
+            lambda now: pages.part(now, "job.html", job=jobs.jobs.get(rebuild_of(name))),
+        )
 
     _add_steps(router, console, pages)
     return router

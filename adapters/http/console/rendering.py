@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from adapters.http.console.context import FLASH_COOKIE, FORM_SECRET, PATH, Console, Visit
+from adapters.http.console.live import Live
 from adapters.http.console.navigation import places
 from adapters.http.console.static import STATIC
 from adapters.http.headers import is_secure
@@ -35,9 +36,11 @@ Value = str | int | None
 
 
 class Pages:
-    """Draws pages, and leads from a form to the page that shows what it did."""
+    """Draws pages, keeps parts of them fresh, and leads from a form to the page that shows what it
+    did."""
 
     def __init__(self, console: Console) -> None:
+        self.live = Live(console)
         self._console = console
         self._templates = _environment()
 
@@ -56,18 +59,20 @@ class Pages:
             response.delete_cookie(FLASH_COOKIE, path=PATH)
         return response
 
-    def part(self, visit: Visit, template: str, **values: Any) -> Response:
+    def part(self, visit: Visit, template: str, **values: Any) -> str:
         """A part of a page, which its script puts in the place of an older one."""
         form_secret = visit.session.form_secret
-        return self.draw(visit.request, template, visit=visit, form_secret=form_secret, **values)
+        return self._drawn(visit.request, template, visit=visit, form_secret=form_secret, **values)
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """A page for anybody."""
+        return HTMLResponse(self._drawn(request, template, **values), status, HEADERS)
+
+    def _drawn(self, request: Request, template: str, **values: Any) -> str:
         path = request.scope["root_path"] + request.scope["path"].removeprefix(
             request.scope["root_path"]
         )
-        text = self._templates.get_template(template).render(path=path, **values)
-        return HTMLResponse(text, status, HEADERS)
+        return self._templates.get_template(template).render(path=path, **values)
 
     def lead_to(
         self, visit: Visit, url: str, said: str = "", *, is_problem: bool = False

@@ -1,6 +1,7 @@
 """A person asks to be forgotten, and an operator does it at the command line."""
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -118,3 +119,23 @@ def test_a_reason_is_wanted(run: CommandLine) -> None:
     ran = run("erase", "100017", "--yes")
     assert ran.code == 2
     assert "--reason" in ran.complaint
+
+
+def test_what_a_person_has_to_look_at_is_named_with_its_command(
+    shop: Shop, order_ledger: CommandLine
+) -> None:
+    note = '{"note": "Wanjiru asked about order 100017"}'
+    shop.hears(body("100017"), note, note.replace("asked", "called"))
+    ran = order_ledger("erase", "100017", "--reason", "it's request 7", "--yes")
+    assert ran.code == 0
+    told = [line.strip() for line in ran.lines]
+    assert "look at these, which may name them and stay: deliveries 2, 3" in told
+    first, second = (line for line in told if line.startswith("where it is theirs: "))
+    program, *words = shlex.split(first.removeprefix("where it is theirs: "))
+    assert (program, words[:3]) == ("order-ledger", ["quarantine", "erase", "2"])
+    assert second.startswith("where it is theirs: order-ledger quarantine erase 3 --reason ")
+    assert order_ledger(*words, "--yes").code == 0
+    (row, *_) = json.loads(order_ledger("operators", "log", "--json").out)["items"]
+    assert (row["action"], row["reason"]) == ("quarantine erase", "it's request 7")
+    again = json.loads(order_ledger("erase", "100017", *WHY, "--yes", "--json").out)
+    assert again["look_at"] == [3]

@@ -294,3 +294,62 @@ def test_a_secret_in_the_url_is_judged_by_the_whole_url(
         url = f"https://shop.example/webhooks/mpesa/{end}?order_id=1"
         ran = order_ledger("diagnose", "body.json", "--provider", "mpesa", "--url", url)
         assert ran.code == code, ran.out
+
+
+# ------------------------------------------------------------------------------ one is erased
+
+WHY = ("--reason", "request 7")
+
+
+def read(order_ledger: CommandLine, number: int) -> str | None:
+    told: str | None = json.loads(order_ledger("deliveries", "show", str(number), "--json").out)[
+        "body"
+    ]
+    return told
+
+
+def test_one_body_is_erased_once_somebody_said_yes(shop: Shop, order_ledger: CommandLine) -> None:
+    shop.hears(PAID, TOP_UP)
+    ran = order_ledger("quarantine", "erase", "1", *WHY, stdin=b"n\n")
+    assert ran.code == 1
+    assert "Nobody can read again what sevi sent as delivery 1." in ran.lines
+    assert "nothing was erased" in ran.complaint
+    assert "--yes" in order_ledger("quarantine", "erase", "1", *WHY).complaint
+    assert read(order_ledger, 1) == PAID
+    ran = order_ledger("quarantine", "erase", "1", *WHY, stdin=b"y\n")
+    assert (ran.code, ran.lines[-1].strip()) == (0, "1 is erased: nobody can read it any more")
+    assert (read(order_ledger, 1), read(order_ledger, 2)) == (None, TOP_UP)
+    assert listed(order_ledger) == [2]
+    assert "Settled   erased" in order_ledger("quarantine", "show", "1").out
+    assert order_ledger("quarantine", "replay", "--all").lines == ["Nothing is set aside."]
+    ran = order_ledger("quarantine", "erase", "1", *WHY, "--yes")
+    assert (ran.code, ran.lines) == (0, ["1 was erased before: nobody can read it any more"])
+    ran = order_ledger("quarantine", "erase", "2", *WHY, "--yes", "--json")
+    assert json.loads(ran.out) == {"delivery_id": 2, "outcome": "erased", "left_to_do": None}
+    erased = [one for one in operations(order_ledger) if one[0] == "quarantine erase"]
+    assert erased == [
+        ("quarantine erase", "delivery 1", "request 7", "erased"),
+        ("quarantine erase", "delivery 1", "request 7", "unchanged"),
+        ("quarantine erase", "delivery 2", "request 7", "erased"),
+    ]
+    assert order_ledger("verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "named"),
+    [
+        (["2", *WHY], 1, "belongs to order 1 of store default: erase that order"),
+        (["9", *WHY], 1, "there is no delivery 9"),
+        (["1"], 2, "--reason"),
+        (["x", *WHY], 2, "whole number"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_erased_by_itself_is_told(
+    shop: Shop, order_ledger: CommandLine, args: list[str], code: int, named: str
+) -> None:
+    shop.hears(PAID, ("1", "PAID"))
+    ran = order_ledger("quarantine", "erase", *args, "--yes")
+    assert ran.code == code
+    assert named in ran.complaint
+    assert read(order_ledger, 1) == PAID

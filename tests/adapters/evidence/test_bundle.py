@@ -252,7 +252,7 @@ def golden_bundle(folder: Path) -> Any:
     url = f"sqlite:///{folder / 'ledger.db'}"
     keys = (OrderKey(bytes([n]) * 32) for n in count(1))
     with pytest.MonkeyPatch.context() as patch, opened(url, folder) as sealed:
-        patch.setattr(OrderKey, "new", lambda: next(keys))
+        patch.setattr(OrderKey, "new", lambda _: next(keys))
         sealed.signer.path.touch(mode=0o600)
         sealed.signer.path.write_bytes(pems[0])
         for order, status in (("42", "PENDING"), ("7", "PAID"), ("42", "PAID")):

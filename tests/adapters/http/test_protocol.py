@@ -21,7 +21,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: ledger\r\n"
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the size of the body; `/early` without having read it, `/whole` in one piece."""
+    """Answers with the size of the body; `/early` without having read it, `/whole` in one piece,
+    `/slow` after a while."""
     size, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
@@ -33,6 +34,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/whole":
         assert answer_whole(scope, send, b"text/plain", body)
         return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.1)
     if scope["path"] == "/heard":
 
         async def heard(message: Any) -> None:
@@ -318,6 +321,19 @@ def test_an_answer_in_one_piece_is_the_very_same(port: int, version: bytes, fiel
         client.socket.close()
     assert heard[0] == heard[1]
     assert heard[0].count(b" 200 OK\r\n") == (1 if b"connection: close" in heard[0] else 2)
+
+
+def test_who_only_stops_speaking_hears_the_answers_to_what_was_said(client: Client) -> None:
+    client.say(b"POST /slow HTTP/1.1\r\nHost: ledger\r\nContent-Length: 2\r\n\r\nab" * 2)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [client.answer()[-1:] for _ in range(2)] == [b"2", b"2"]
+    assert client.rest() == b""
+
+
+def test_who_stops_in_the_middle_of_a_body_is_left(client: Client) -> None:
+    client.say(b"POST /slow HTTP/1.1\r\nHost: ledger\r\nContent-Length: 3\r\n\r\nab")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b""
 
 
 def test_who_stands_between_hears_of_the_answer(client: Client) -> None:

@@ -327,3 +327,55 @@ def test_the_delivery_log_is_asked_by_outcome_provider_order_and_time(stores: Fr
     problem(local.get("/deliveries", outcome="lost"), 422)
     problem(local.get("/deliveries/0"), 422)
     problem(local.get("/deliveries/99"), 404)
+
+
+# ------------------------------------------------------------------------------ one is erased
+
+
+def body_of(front: Front, number: int) -> Any:
+    return front.local.json(f"/deliveries/{number}", body="true")["body"]
+
+
+def test_an_operator_erases_one_body_and_its_row_stays(front: Front) -> None:
+    front.local.deliver(CUT)
+    front.local.deliver(TOP_UP)
+    before = front.local.json("/quarantine/1")
+    assert before["erased"] is False
+    done = front.done("/quarantine/1/erase", reason="request 7")
+    assert done == {"delivery_id": 1, "outcome": "erased", "left_to_do": None}
+    assert (body_of(front, 1), body_of(front, 2)) == (None, TOP_UP.decode())
+    after = front.local.json("/quarantine/1")
+    assert after == before | {"erased": True, "body_sha256": None}
+    assert front.open_ids() == [2]
+    assert front.done("/quarantine/1/erase", reason="request 7")["outcome"] == "unchanged"
+    kept = [one for one in front.operations() if one[0] == "quarantine erase"]
+    assert kept == [
+        ("quarantine erase", "delivery 1", "request 7", "erased"),
+        ("quarantine erase", "delivery 1", "request 7", "unchanged"),
+    ]
+    for verb in ({"reason": "x"}, None):
+        path = f"/quarantine/1/{'discard' if verb else 'replay'}"
+        problem(front.post(path, **verb or {}), 409)
+
+
+def test_what_cannot_be_erased_by_itself_is_told(front: Front) -> None:
+    front.local.tell("1", "PAID")
+    front.local.deliver(CUT)
+    told = problem(front.post("/quarantine/1/erase", reason="request 7"), 409)
+    assert told == "the body of delivery 1 belongs to order 1 of store default: erase that order"
+    problem(front.post("/quarantine/9/erase", reason="request 7"), 404)
+    for wrong in ({}, {"reason": ""}, {"reason": "x" * 256}, {"reason": "x", "more": 1}):
+        problem(front.post("/quarantine/2/erase", **wrong), 422)
+    assert (body_of(front, 1) is None, body_of(front, 2)) == (False, CUT.decode())
+
+
+def test_who_may_erase_one_body(front: Front) -> None:
+    front.local.deliver(CUT)
+    path, why = "/quarantine/1/erase", "request 7"
+    for role in (Role.AUDITOR, Role.STORE):
+        problem(front.post(path, front.token(role), reason=why), 403)
+    problem(front.post(path, API_TOKEN + "x", reason=why), 401)
+    problem(front.post(path, front.token(Role.OPERATOR, store="uganda"), reason=why), 404)
+    assert body_of(front, 1) == CUT.decode()
+    mine = front.token(Role.OPERATOR, store="default")
+    assert front.post(path, mine, reason=why).status_code == 200

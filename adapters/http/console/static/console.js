@@ -18,43 +18,66 @@ function tellLocalTimes(within) {
   }
 }
 
-// <div data-live="URL" data-every="SECONDS">: its content is fetched anew while somebody looks. A
-// part that is final has no data-every in its answer's first element, and is left alone.
+// <div data-live="URL">: its content comes as server-sent events while somebody looks. A part that
+// says that it is final has ended: the page around it is loaded anew.
 function keepFresh(part) {
-  const pause = 1000 * Number(part.dataset.every || 5);
+  let source = null;
+  let waiting = null;
   let failures = 0;
-  async function look() {
-    // Nobody's place is taken away: not while the keyboard is in it, or something is unfolded.
-    const isInUse = part.contains(document.activeElement) || part.querySelector("details[open]");
-    if (document.hidden || isInUse) return later();
-    try {
-      const answer = await fetch(part.dataset.live, { credentials: "same-origin" });
-      if (answer.redirected || answer.status === 403) return tell("Signed out: load the page again.");
-      if (!answer.ok) throw new Error(answer.status);
-      part.innerHTML = await answer.text(); // drawn by our own server, which escapes everything
+
+  function open() {
+    if (source || document.hidden) return; // a browser has few connections to one server
+    source = new EventSource(part.dataset.live);
+    source.onmessage = (event) => {
       failures = 0;
-      tellLocalTimes(part);
-      if (part.querySelector("[data-final]")) return location.reload();
-    } catch {
+      waiting = event.data;
+      show();
+    };
+    source.addEventListener("signed-out", () => end("Signed out: load the page again."));
+    source.onerror = () => {
       failures += 1;
-      if (failures === 3) tell("The server does not answer; this part may be old.");
-    }
-    later();
+      if (source.readyState === EventSource.CLOSED) end("This part is as old as the page: load it again.");
+      else if (failures === 3) tell("The server does not answer; this part may be old.");
+    };
+  }
+  function close() {
+    source?.close();
+    source = null;
+  }
+  function end(words) {
+    close();
+    document.removeEventListener("visibilitychange", look);
+    tell(words);
+  }
+  function show() {
+    // Nobody's place is taken away: not while the keyboard is in it, or something is unfolded.
+    if (waiting === null || part.contains(document.activeElement)) return;
+    if (part.querySelector("details[open]")) return;
+    part.innerHTML = waiting; // drawn by our own server, which escapes everything
+    waiting = null;
+    tell("");
+    tellLocalTimes(part);
+    if (part.querySelector("[data-final]")) location.reload();
   }
   function tell(words) {
     let note = part.previousElementSibling;
     if (!note?.classList.contains("live-note")) {
+      if (!words) return;
       note = document.createElement("p");
       note.className = "live-note flash problem";
       note.setAttribute("role", "status");
       part.before(note);
     }
-    note.textContent = words;
+    if (words) note.textContent = words;
+    else note.remove();
   }
-  function later() {
-    setTimeout(look, pause * (1 + Math.min(failures, 5)));
+  function look() {
+    if (document.hidden) close();
+    else open();
   }
-  later();
+  document.addEventListener("visibilitychange", look);
+  setInterval(show, 1000);
+  open();
 }
 
 // "/" goes to the first search field, as elsewhere.

@@ -72,6 +72,12 @@ class Browser:
         return unescape(found[1])
 
 
+def parts_in(stream: str) -> list[str]:
+    """The parts of a page that a stream of events brought."""
+    data = (re.findall("^data: (.*)$", event, re.MULTILINE) for event in stream.split("\n\n"))
+    return ["\n".join(lines) for lines in data if lines]
+
+
 def text_of(html: str) -> str:
     """What a page says, without its markup."""
     bare = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)

@@ -4,8 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from adapters.http.console import live
 from tests.adapters.http.console.browser import Browser
 from tests.adapters.http.local import LocalService
+
+
+@pytest.fixture(autouse=True)
+def _streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that is kept fresh is sent once, and whoever reads to the end comes back."""
+    monkeypatch.setattr(live, "STREAM_SECONDS", 0)
 
 
 @pytest.fixture

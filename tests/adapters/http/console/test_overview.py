@@ -12,7 +12,7 @@ from adapters.overview import Kept
 from adapters.storage.rates import Minute, Rates
 from domain.order import OrderStatus
 from domain.transitions import edges
-from tests.adapters.http.console.browser import Browser, text_of
+from tests.adapters.http.console.browser import Browser, parts_in, text_of
 from tests.adapters.http.local import LocalService
 
 NOW = datetime(2026, 1, 5, 7, 30, 20, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_figures_are_those_of_the_ledger(local: LocalService, browser: Browser) 
     assert "1 delivery in the quarantine." in told
     assert html.count('<rect class="fill-recorded" x=') in (1, 2), "a minute, or two"
     assert 'data-live="/console/overview/live"' in html
-    part = browser.get("/console/overview/live").text
+    (part,) = parts_in(browser.get("/console/overview/live").text)
     assert "1 order to review." in text_of(part)
     assert "<html" not in part
 

@@ -74,7 +74,7 @@ def test_a_rebuild_is_started_followed_switched_to_and_rolled_back(
     assert "3 rows differ between generation 1 and generation 2, both at 0-6" in told
     assert "status LOST DELIVERED" in told
     assert "configured token" in text_of(operator.page.text)
-    assert "data-final" in operator.open(f"{ORDER_STATUS}/progress")
+    assert "data-final" in operator.get(f"{ORDER_STATUS}/progress").text
 
     operator.open(ORDER_STATUS)
     assert "Generation 2 is live." in text_of(operator.send(f"{ORDER_STATUS}/switch"))

@@ -5,8 +5,12 @@ import json
 
 import pytest
 
+from adapters.access.roles import Role
+from adapters.delivery_views import READ_BODY
 from tests.adapters.http.console.browser import Browser, text_of
 from tests.adapters.http.local import LocalService
+from tests.adapters.http.test_access import Holder
+from tests.adapters.http.test_quarantine import reads_again
 
 CUT = b'{"orderId": "42", "orderPayment": "PAID"'
 PAGE = 50
@@ -114,6 +118,67 @@ def test_to_discard_needs_a_reason(local: LocalService, operator: Browser, reaso
     told = operator.send("/console/quarantine/1/discard", reason=reason)
     assert "A reason is wanted" in text_of(told)
     assert local.json("/quarantine/1")["settled_by"] is None
+
+
+def test_a_body_that_names_a_person_is_erased(local: LocalService, operator: Browser) -> None:
+    local.deliver(CUT)
+    assert "Erase" in text_of(operator.open("/console/quarantine/1"))
+    told = operator.send("/console/quarantine/1/erase", reason="request 7", sure="erase")
+    assert "Erased: nobody can read what was sent any more" in text_of(told)
+    assert "Settle it" not in told, "nothing is left to settle"
+    assert CUT.decode() not in operator.open("/console/quarantine/1?body=true")
+    assert local.json("/quarantine/1")["erased"] is True
+    assert rows(operator.open("/console/quarantine")) == 0
+    assert rows(operator.open("/console/quarantine?settled_too=true")) == 1
+    (row,) = [o for o in local.json("/operator-log")["items"] if o["action"] != READ_BODY]
+    assert (row["action"], row["reason"]) == ("quarantine erase", "request 7")
+
+
+def test_what_was_discarded_is_erased_on_its_page_too(
+    local: LocalService, operator: Browser
+) -> None:
+    local.deliver(CUT)
+    operator.open("/console/quarantine/1")
+    shown = operator.send("/console/quarantine/1/discard", reason="it was cut")
+    assert "It names a person?" in text_of(shown)
+    assert "Take in again" not in text_of(shown)
+    told = operator.send("/console/quarantine/1/erase", reason="request 7", sure="erase")
+    assert "Erased" in text_of(told)
+    assert "It names a person?" not in text_of(told)
+
+
+@pytest.mark.parametrize(("reason", "sure"), [("", "erase"), ("because", ""), ("because", "yes")])
+def test_no_body_is_erased_without_a_reason_and_the_word(
+    local: LocalService, operator: Browser, reason: str, sure: str
+) -> None:
+    local.deliver(CUT)
+    operator.open("/console/quarantine/1")
+    told = operator.send("/console/quarantine/1/erase", reason=reason, sure=sure)
+    assert 'class="flash problem"' in told
+    assert local.json("/quarantine/1")["erased"] is False
+
+
+def test_a_body_that_an_order_took_in_is_not_erased_here(
+    local: LocalService, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.deliver(CUT)
+    reads_again(monkeypatch)
+    operator.open("/console/quarantine/1")
+    assert "recorded; order 42 is" in text_of(operator.send("/console/quarantine/1/replay"))
+    assert "It names a person?" not in operator.open("/console/quarantine/1")
+    told = operator.send("/console/quarantine/1/erase", reason="request 7", sure="erase")
+    assert "belongs to order 42 of store default: erase that order" in text_of(told)
+    assert local.json("/deliveries/1", body="true")["body"] == CUT.decode()
+
+
+def test_only_an_operator_erases_a_body(local: LocalService, browser: Browser) -> None:
+    local.deliver(CUT)
+    browser.sign_in(Holder(local, "books", Role.AUDITOR).token)
+    assert "Erase" not in text_of(browser.open("/console/quarantine/1"))
+    fields = {"reason": "mine", "sure": "erase"}
+    browser.post("/console/quarantine/1/erase", form_secret=browser.form_secret, **fields)
+    assert browser.page.status_code == 403
+    assert local.json("/quarantine/1")["erased"] is False
 
 
 def test_what_was_not_set_aside_is_no_business_of_the_quarantine(
