@@ -34,7 +34,7 @@ Value = str | None
 
 class EventBrief(BaseModel):
     """An event that explains a difference. `sets` names the differing columns whose value in the
-    new generation is this event's."""
+    new generation is this event's; of a row that is nothing but its key, what the event gave it."""
 
     position: str
     recorded_at: datetime
@@ -56,7 +56,9 @@ class Difference(BaseModel):
 
 
 class TableParity(BaseModel):
-    """How one table differs. `columns` counts the changed rows by column."""
+    """How one table differs. `columns` counts the changed rows by column. What only one of the two
+    releases has, `columns_gone` and `columns_new`, is not compared and counts as no difference.
+    """
 
     table: str
     rows_old: int
@@ -65,6 +67,8 @@ class TableParity(BaseModel):
     gone: int
     changed: int
     columns: dict[str, int]
+    columns_gone: list[str] = []
+    columns_new: list[str] = []
     samples: list[Difference]
 
 
@@ -140,8 +144,11 @@ class Comparison:
             if count and samples
             for difference in next(self._pages(table, kind, min(samples, PAGE)))
         ]
+        has = self.old.columns.get(table.name, ())
         return TableParity(
             table=table.name,
+            columns_gone=[c for c in has if c not in table.columns],
+            columns_new=[c for c in table.columns if has and c not in has],
             rows_old=old,
             rows_new=new,
             added=counts["added"],
@@ -305,11 +312,15 @@ def _briefs(
     key = tuple(difference.key[c] for c in table.key)
     briefs: list[EventBrief] = []
     last_set: dict[str, int] = {}
+    names = [c for c in table.key if c not in ("store", "order_id")]
     values: Mapping[str, Value] = {}
     for number, recorded in enumerate(history):
         for changed, row in projection.fold(rows, recorded):
             rows[changed, changed.key_of(row)] = row
             if changed is table and tuple(shown(v) for v in table.key_of(row)) == key:
+                if not difference.columns:  # a row that is nothing but its key: who made it?
+                    for column in names:
+                        last_set.setdefault(column, number)
                 now = dict(zip(table.columns, map(shown, row), strict=True))
                 for column, (_, new) in difference.columns.items():
                     if now[column] == new != values.get(column):
@@ -349,7 +360,7 @@ def csv_lines(differences: Iterator[Difference]) -> Iterator[str]:
     for d in differences:
         key = " ".join(f"{column}={value}" for column, value in d.key.items())
         for column, (old, new) in d.columns.items() or [("", (None, None))]:
-            because = [e.position for e in d.events if column in e.sets]
+            because = [e.position for e in d.events if column in e.sets or (e.sets and not column)]
             place = (d.table, d.kind, d.store, d.order_id, key)
             yield _csv((*place, column, old, new, " ".join(because)))
 

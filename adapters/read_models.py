@@ -28,7 +28,8 @@ class GenerationView(BaseModel):
     `lag` counts the events of the log that it has not taken in; `folded` is the index up to which
     one that is being built is folded, its slices taken together; `followed` says whether it takes
     in what comes; `rebuild_due` says why the live one should be made anew. `parked_at` is the
-    event that it cannot fold and stands before.
+    position of the event that it cannot fold and stands before, `parked_event` what that is, and
+    `parked_error` the traceback.
     """
 
     projection: str
@@ -45,6 +46,8 @@ class GenerationView(BaseModel):
     created_at: datetime
     switched_at: datetime | None
     parked_at: str | None
+    parked_event: str | None
+    parked_error: str | None
     rebuild_due: str | None
 
     @property
@@ -102,6 +105,8 @@ def _view(
         created_at=each.created_at,
         switched_at=each.switched_at,
         parked_at=str(poison.position) if poison else None,
+        parked_event=poison.event if poison else None,
+        parked_error=poison.error if poison else None,
         rebuild_due=each.rebuild_due(mine) if mine and is_live else None,
     )
 
@@ -111,8 +116,8 @@ def explained(error: Exception) -> str:
     match error:
         case Poisoned():
             return (
-                f"{error}: the generation stands there until the fold can; "
-                f"after the fix the same rebuild goes on\n{error.poison.error}"
+                f"{error}: mend the fold; a rebuild that stands there then goes on by the same "
+                f"command\n{error.poison.error}"
             )
         case WorkerLost():
             return f"{error}; the same rebuild goes on"

@@ -7,8 +7,9 @@ the orders. Nothing is kept in memory but a batch and the rows that were used la
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from time import monotonic, sleep
+
+from pydantic import BaseModel
 
 from adapters.folding import (
     Job,
@@ -39,8 +40,7 @@ class WorkerLost(Exception):
     """A process that folded a slice has ended; what it wrote stays."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(BaseModel):
     """What a rebuild will take: events, seconds by a timed sample, and bytes on disk."""
 
     events: int
@@ -90,7 +90,7 @@ class Rebuild:
         events = _index(self.live.position)
         sampled = min(events, SAMPLE_EVENTS)
         if not sampled:
-            return Plan(0, 0, 0, 0)
+            return Plan(events=0, sampled=0, seconds=0, bytes=0)
         try:
             with unavailable(), self._views.transaction(commit=True) as c:
                 number = self._views.create(c, self.projection, State.BUILDING)
@@ -109,7 +109,9 @@ class Rebuild:
         share = events / sampled
         size = None if after is None or before is None else int(before + (after - before) * share)
         processors = min(workers, os.cpu_count() or 1)
-        return Plan(events, sampled, seconds * share / processors, size)
+        return Plan(
+            events=events, sampled=sampled, seconds=seconds * share / processors, bytes=size
+        )
 
     def build(self, workers: int, url: str, tell: Tell) -> Generation:
         """Fold every event up to where the live generation stands; an earlier rebuild's work is

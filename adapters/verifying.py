@@ -23,7 +23,7 @@ from adapters.storage.views import rows_by
 from domain.log import Position, Recorded, split_stream, stream_of
 from domain.order import OrderEvent
 from projections.model import AnyTable, Generation, Place, Projection, Row
-from projections.runner import Changes
+from projections.runner import Changes, poison_at
 
 STREAMS_AT_ONCE = 200
 
@@ -83,7 +83,8 @@ class Verifier:
         return self._views.read(lambda reader: reader.orders(table, after, STREAMS_AT_ONCE))
 
     def check(self, streams: Sequence[str]) -> list[Drift]:
-        """The rows of these orders that are not what their events make of them."""
+        """The rows of these orders that are not what their events make of them. Raises `Poisoned`
+        where an event cannot be folded, `Refused` where they are of another version."""
         if not streams:
             return []
         live = self._live(streams)
@@ -97,14 +98,13 @@ class Verifier:
     def repair(self, stream: str, *, is_dry_run: bool) -> list[Drift]:
         """Fold one order again and write its rows anew; returns what differed.
 
-        Raises `Refused` where the live generation is of another version: then all of it is due.
+        Raises `Refused` where the live generation is of another version: then all of it is due;
+        `Poisoned`.
         """
         with unavailable(), self._views.transaction(commit=not is_dry_run) as c:
             if not is_dry_run:
                 self._views.lock(c)
-            live = generations.live_of(c)[self._projection.name]
-            if live.version != self._projection.version:
-                raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
+            live = self._of_this_version(c)
             rows = self._rows_of(c, live, [stream])
             history = self._histories([stream], live.position).get(stream, [])
             drift = self._compare(stream, history, rows.get(stream, {}))
@@ -127,8 +127,15 @@ class Verifier:
 
     def _live(self, streams: Sequence[str]) -> _Live:
         with unavailable(), self._views.transaction(commit=False) as c:
-            live = generations.live_of(c)[self._projection.name]
+            live = self._of_this_version(c)
             return _Live(live.position, self._rows_of(c, live, streams))
+
+    def _of_this_version(self, c: Cursor) -> Generation:
+        """The live generation, whose rows are of the form that this release folds."""
+        live = generations.live_of(c)[self._projection.name]
+        if live.version != self._projection.version:
+            raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
+        return live
 
     def _rows_of(
         self, c: Cursor, live: Generation, streams: Sequence[str]
@@ -204,7 +211,11 @@ def _readable(rows: Sequence[EventRow]) -> list[Recorded[OrderEvent]]:
 def _folded(projection: Projection, history: Sequence[Recorded[OrderEvent]]) -> dict[Place, Row]:
     rows: dict[Place, Row] = {}
     for recorded in history:
-        for table, row in projection.fold(rows, recorded):
+        try:
+            changes = list(projection.fold(rows, recorded))
+        except Exception:
+            raise Poisoned(poison_at(recorded)) from None
+        for table, row in changes:
             rows[table, table.key_of(row)] = row
     return rows
 

@@ -165,6 +165,12 @@ class Changes(NamedTuple):
 Changed = Mapping[AnyTable, Changes]
 
 
+def poison_at(recorded: Recorded[OrderEvent]) -> Poison:
+    """What is told of an event whose fold has just raised an error."""
+    name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
+    return Poison(recorded.position, name, traceback.format_exc())
+
+
 class Folding:
     """Folds events, some at a time; the rows that they make come together in `changed`."""
 
@@ -183,8 +189,7 @@ class Folding:
             try:
                 changes = list(fold(known, recorded))
             except Exception:
-                name = f"{type(recorded.event).__name__} of {recorded.event.originator_id}"
-                return Poison(recorded.position, name, traceback.format_exc())
+                return poison_at(recorded)
             for table, row in changes:
                 if table.only_grows:
                     self._grown[table].append(row)

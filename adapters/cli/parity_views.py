@@ -100,6 +100,11 @@ def print_parity(report: "Parity") -> None:
         folds=["By column"],
     )
     for table in report.tables:
+        for which, names in (("old", table.columns_gone), ("new", table.columns_new)):
+            if names:
+                print_blank()
+                print_text(f"not compared, only the {which} {table.table} has: {', '.join(names)}")
+    for table in report.tables:
         for sample in table.samples:
             print_blank()
             _print_difference(sample, "old", "new")

@@ -9,7 +9,15 @@ import typer
 
 from adapters.cli.opening import opened
 from adapters.cli.options import AsJson, ending, group, name, number
-from adapters.cli.output import Failed, complain, print_blank, print_facts, print_text
+from adapters.cli.output import (
+    Failed,
+    complain,
+    print_blank,
+    print_facts,
+    print_json,
+    print_text,
+    visible,
+)
 from adapters.cli.parity_views import (
     print_drift,
     print_generations,
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     from adapters.rebuilding import Rebuild
     from adapters.service import Service
     from adapters.verifying import Verifier
-    from projections.model import Generation
+    from projections.model import Generation, Projection
 
 EXIT_DIFFERENT = 3
 SAMPLES = 5
@@ -107,7 +115,8 @@ def show(projection: Name, as_json: AsJson = False) -> None:
                 print_blank()
                 print_text(f"generation {number_} stands still before {poison.event}")
                 print_facts([("position", str(poison.position))])
-                print_text(poison.error, indent=2)
+                for line in poison.error.splitlines():
+                    print_text(line, indent=2)
         report = model.report()
         if report is not None:
             print_blank()
@@ -141,7 +150,8 @@ def rebuild(
         typer.Option(
             metavar="[COLUMN=]ROWS",
             parser=_bound,
-            help="Switch where no more rows differ, in all or in a column. Can be repeated.",
+            help="Switch where no more rows differ, in all or in a column; then other columns, and "
+            "rows that are added or gone, want a bound in all. Can be repeated.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -171,10 +181,13 @@ def rebuild(
     up to date, and `projections switch` finishes. Nothing but the tables is made anew: no effect is
     fired again.
     """
+    if order is not None and (plan or accept or tolerance or csv or workers > 1):
+        raise typer.BadParameter("--order goes with --store, --dry-run and --json alone")
     with _service() as service:
         model = _model(service, projection)
+        _see_to_the_bounds(model.work.projection, tolerance or [])
         if plan:
-            _print_plan(model.work, workers)
+            _print_plan(model.work, workers, as_json)
         elif order is not None:
             _repair(service, model.work, f"{store}/{order}", dry_run, as_json)
         else:
@@ -278,7 +291,10 @@ def _service() -> Iterator["Service"]:
         try:
             yield service
         except FAILURES as error:
-            raise Failed(explained(error)) from None
+            told, *traceback = explained(error).splitlines()
+            for line in traceback:
+                typer.echo(f"  {visible(line)}", err=True)
+            raise Failed(told) from None
 
 
 def _model(service: "Service", projection: str) -> "ReadModel":
@@ -288,8 +304,11 @@ def _model(service: "Service", projection: str) -> "ReadModel":
     return ReadModel(service, user_of_this_process(), projection_of(projection))
 
 
-def _print_plan(work: "Rebuild", workers: int) -> None:
+def _print_plan(work: "Rebuild", workers: int, as_json: bool) -> None:
     planned = work.plan(workers)
+    if as_json:
+        print_json(planned)
+        return
     megabytes = None if planned.bytes is None else f"{planned.bytes / 1e6:,.0f} MB"
     print_facts(
         [
@@ -317,6 +336,8 @@ def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_
         service.operators.append(done)
     found = Verified(projection=work.projection.name, orders=1, drift=drift)
     print_model(found) if as_json else print_drift(found)
+    if drift and not dry_run:
+        complain(f"the rows of order {stream} are written anew")
     if dry_run and drift:
         raise typer.Exit(EXIT_DIFFERENT)
 
@@ -332,16 +353,20 @@ def _run(
     as_json: bool,
 ) -> None:
     was_built = model.work.built
+    if csv is not None:
+        csv.open("a").close()  # a file that cannot be written is told now, and not after hours
     new = _build(model, workers)
     is_again = was_built is not None and was_built.number == new.number
     if is_again:
         complain(f"generation {new.number} is built already: it is compared again")
-    report = _compare(model.work, new, samples, csv)
-    print_model(report) if as_json else print_parity(report)
     name = model.work.projection.name
-    if dry_run:
-        if not is_again:
+    try:
+        report = _compare(model.work, new, samples, csv)
+    finally:
+        if dry_run and not is_again:
             model.work.steps.drop(name, new.number)
+    print_model(report) if as_json else print_parity(report)
+    if dry_run:
         raise typer.Exit(EXIT_DIFFERENT if report.differences else 0)
     model.settle(new, report)
     if report.differences and not _is_tolerated(report, accept, tolerance):
@@ -355,14 +380,33 @@ def _run(
     complain(f"generation {new.number} is live; generation {report.old} is kept for a rollback")
 
 
+def _see_to_the_bounds(projection: "Projection", tolerance: list[Bound]) -> None:
+    """Refuse a bound of a column that is not there: it would allow everything."""
+    columns = [(t.name, c) for t in projection.tables for c in t.columns if c not in t.key]
+    known = {None, *(c for _, c in columns), *(f"{t}.{c}" for t, c in columns)}
+    for bound in tolerance:
+        if bound.column not in known:
+            names = ", ".join(dict.fromkeys(c for _, c in columns))
+            raise typer.BadParameter(
+                f"--tolerance {bound.column}: {projection.name} has no such column; it has {names}"
+            )
+
+
 def _is_tolerated(report: "Parity", accept: bool, tolerance: list[Bound]) -> bool:
-    """Whether the differences are accepted: all, or as many as the bounds allow."""
+    """Whether the differences are accepted: all, or as many as the bounds allow. Bounds of columns
+    alone allow nothing else: no other column, and no row that was added or is gone."""
     counts = report.by_column
     within = all(
         (report.differences if column is None else counts.get(column, 0)) <= rows
         for column, rows in tolerance
     )
-    return within and (accept or bool(tolerance))
+    named = {bound.column for bound in tolerance}
+    is_all_bounded = None in named or all(
+        not table.added + table.gone
+        and all(c in named or f"{table.table}.{c}" in named for c in table.columns)
+        for table in report.tables
+    )
+    return within and (accept or (bool(tolerance) and is_all_bounded))
 
 
 def _build(model: "ReadModel", workers: int) -> "Generation":

@@ -45,29 +45,31 @@ class Door:
         """The same for what is no single store's: a token of one store is 403."""
         return Security(self.admit_to_every_store, scopes=[role.value])
 
+    def require_watcher(self, role: Role) -> Any:
+        """The same for figures, which are told while the database is down: see `admit_watcher`."""
+        return Security(self.admit_watcher, scopes=[role.value])
+
     async def admit(
         self, wanted: SecurityScopes, request: Request, credentials: Credentials
     ) -> Caller:
         """The caller, if the token is live and has the wanted roles."""
-        caller = await self.known(request, credentials)
-        if caller is None:
-            detail = "a live token of the query API is wanted: Authorization: Bearer TOKEN"
-            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
-        missing = [role for role in wanted.scopes if role not in caller.roles]
-        if missing:
-            raise _forbidden(f"this token lacks the role {missing[0]}", wanted)
-        _refuse_unknown_parameters(request)
-        return caller
+        return _admitted(await self.known(request, credentials), wanted, request)
 
     async def admit_to_every_store(
         self, wanted: SecurityScopes, request: Request, credentials: Credentials
     ) -> Caller:
         """The caller, if the token is also good for every store."""
-        caller = await self.admit(wanted, request, credentials)
-        if caller.store is not None:
-            detail = "this token is limited to one store, and what is asked is of all stores"
-            raise _forbidden(detail, wanted)
-        return caller
+        return _of_every_store(await self.admit(wanted, request, credentials), wanted)
+
+    async def admit_watcher(
+        self, wanted: SecurityScopes, request: Request, credentials: Credentials
+    ) -> Caller:
+        """The caller, by what was last known of the tokens where they cannot be read."""
+        caller = None
+        if credentials is not None:
+            token = credentials.credentials.encode()
+            caller = await self.keeper.admit_watcher(token, self.origin(request))
+        return _of_every_store(_admitted(caller, wanted, request), wanted)
 
     async def known(self, request: Request, credentials: Credentials) -> Caller | None:
         """The caller, or None where nobody is known by such a token."""
@@ -95,6 +97,24 @@ class Door:
         except StorageUnavailable:
             return False
         return caller is not None and Role.AUDITOR in caller.roles and caller.store is None
+
+
+def _admitted(caller: Caller | None, wanted: SecurityScopes, request: Request) -> Caller:
+    if caller is None:
+        detail = "a live token of the query API is wanted: Authorization: Bearer TOKEN"
+        raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+    missing = [role for role in wanted.scopes if role not in caller.roles]
+    if missing:
+        raise _forbidden(f"this token lacks the role {missing[0]}", wanted)
+    _refuse_unknown_parameters(request)
+    return caller
+
+
+def _of_every_store(caller: Caller, wanted: SecurityScopes) -> Caller:
+    if caller.store is not None:
+        detail = "this token is limited to one store, and what is asked is of all stores"
+        raise _forbidden(detail, wanted)
+    return caller
 
 
 def _refuse_unknown_parameters(request: Request) -> None:

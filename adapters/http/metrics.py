@@ -27,18 +27,21 @@ from adapters.storage.log import StorageUnavailable, utc_now
 from adapters.tallies import Tallies
 from adapters.tally import ACK_SECONDS, BATCH_DELIVERIES
 from domain.log import Position
+from domain.payment import Outcome
 from projections.known import PROJECTIONS
 
 QUARANTINE_COUNTED_MAX = 1000
+ANSWERED = [outcome for outcome in Outcome if outcome is not Outcome.DISCARDED]  # by a webhook
+REFUSED = (400, 401, 408, 413, 429, 503)
 
 
 def metrics_router(service: Service, tallies: Tallies, door: Door) -> APIRouter:
     """The route, for auditors of every store."""
     router = APIRouter(tags=["health"], responses={401: {}, 403: {}, 422: {}})
     registry = CollectorRegistry()
-    registry.register(_Processes(tallies))
+    registry.register(_Processes(tallies, sorted(service.settings.providers)))
     registry.register(_Ledger(service))
-    caller: Any = door.require_every_store(Role.AUDITOR)
+    caller: Any = door.require_watcher(Role.AUDITOR)
 
     @router.get("/metrics", dependencies=[caller], response_class=Response)
     async def metrics() -> Response:
@@ -50,10 +53,13 @@ def metrics_router(service: Service, tallies: Tallies, door: Door) -> APIRouter:
 
 
 class _Processes(Collector):
-    """What the service's web processes count."""
+    """What the service's web processes count. What has not happened yet is told as 0: a rate begins
+    with the second sample, so that the first of what nobody saw before would raise no alarm."""
 
-    def __init__(self, tallies: Tallies) -> None:
+    def __init__(self, tallies: Tallies, providers: Sequence[str]) -> None:
         self._tallies = tallies
+        self._deliveries = {(p, str(outcome)): 0 for p in providers for outcome in ANSWERED}
+        self._refusals = {(p, status): 0 for p in providers for status in REFUSED}
 
     def describe(self) -> Iterable[Metric]:
         return ()  # a registry would else gather everything to learn the names
@@ -65,14 +71,14 @@ class _Processes(Collector):
             "Authentic deliveries that were answered 200.",
             labels=("provider", "outcome"),
         )
-        for (provider, outcome), count in total.deliveries.items():
+        for (provider, outcome), count in {**self._deliveries, **total.deliveries}.items():
             deliveries.add_metric((provider, outcome), count)
         refusals = CounterMetricFamily(
             "order_ledger_refusals",
             "Deliveries that were not taken; the provider is empty where none has the name.",
             labels=("provider", "status"),
         )
-        for (provider, status), count in total.refusals.items():
+        for (provider, status), count in {**self._refusals, **total.refusals}.items():
             refusals.add_metric((provider, str(status)), count)
         yield from (deliveries, refusals)
         yield GaugeMetricFamily(

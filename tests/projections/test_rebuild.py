@@ -101,7 +101,13 @@ def test_rows_that_were_lost_or_invented_are_added_and_gone(models: Models) -> N
     assert (orders.added, orders.gone, orders.changed) == (1, 0, 0)
     assert (references.added, references.gone, references.changed) == (1, 1, 0)
     assert [d.kind for d in references.samples] == ["gone", "added"]
-    assert references.samples[0].key == {"store": "default", "order_id": "0002", "reference": "X"}
+    gone, added = references.samples
+    assert gone.key == {"store": "default", "order_id": "0002", "reference": "X"}
+    assert [e for e in gone.events if e.sets] == []
+    assert [(e.position, e.sets) for e in added.events if e.sets] == [("0-5", ["reference"])]
+    key = "store=default order_id=0002 reference=R2"
+    row = f"order_references,added,default,0002,{key},,,,0-5\n"
+    assert row in list(csv_lines(iter([gone, added])))
 
 
 def test_what_was_stopped_between_two_chunks_goes_on_from_there(

@@ -5,6 +5,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from adapters.folding import Poisoned
 from adapters.storage.rebuilds import Refused
 from adapters.storage.views import Views
 from adapters.verifying import Verifier
@@ -15,7 +16,7 @@ from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES
 from projections.runner import Followed
 from tests.notices import delivery, notice
 from tests.projections.conftest import Models
-from tests.projections.folds import BUGGY
+from tests.projections.folds import BUGGY, STUMBLING
 
 TAKE_OVER_SECONDS = 10
 
@@ -105,6 +106,16 @@ def test_one_order_is_repaired_and_a_running_fold_goes_on_from_the_new_row(
     assert followed.repairs == 1, "whoever remembers rows has to forget them"
 
 
+def test_an_event_that_cannot_be_folded_is_named(models: Models) -> None:
+    models.record(4)
+    models.follow(ORDER_STATUS)
+    verifier = Verifier(models.storage, STUMBLING)
+    assert verifier.check(["default/0002"]) == []
+    with pytest.raises(Poisoned, match=r"PaymentReceived of default/0003 at 0-7") as found:
+        verifier.check(["default/0003"])
+    assert "a bug in the fold" in found.value.poison.error
+
+
 def test_a_sample_takes_a_part_of_the_orders(models: Models) -> None:
     models.record(300)
     taken = [s for streams in _all(models).orders(0.2, seed=1) for s in streams]
@@ -134,6 +145,14 @@ def test_an_order_of_another_version_is_not_repaired_alone(models: Models) -> No
     _tamper(models, "UPDATE generations SET version = 7 WHERE projection = 'order_status'")
     with pytest.raises(Refused, match="live in version 7"):
         _all(models).repair("default/0000", is_dry_run=False)
+
+
+def test_rows_of_another_version_are_not_compared_with_this_ones(models: Models) -> None:
+    models.record(1)
+    models.follow(ORDER_STATUS)
+    _tamper(models, "UPDATE generations SET version = 7 WHERE projection = 'order_status'")
+    with pytest.raises(Refused, match="live in version 7: rebuild it"):
+        _all(models).check(["default/0000"])
 
 
 def test_of_two_services_one_leads_and_the_other_takes_over(models: Models) -> None:

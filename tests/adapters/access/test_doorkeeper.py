@@ -198,3 +198,25 @@ def test_made_tokens_are_long_random_and_known_to_scanners() -> None:
     made = {new_api_token() for _ in range(100)}
     assert len(made) == 100
     assert all(token.startswith("olt_") and len(token) == 47 for token in made)
+
+
+def test_a_watcher_is_known_while_the_tokens_cannot_be_read(door: Door) -> None:
+    lasting, unseen = (new_api_token() for _ in range(2))
+    row = replace(BOOKS, name="prometheus", sha256=token_sha256(lasting.encode()), expires_at=None)
+    door.store.create(row, OPERATION)
+    door.store.create(BOOKS, OPERATION)  # by the clock on the wall it has expired since
+
+    def watch(token: str) -> Caller | None:
+        return door.loop.run(door.keeper.admit_watcher(token.encode(), "192.0.2.1"))
+
+    assert watch(lasting) is not None
+    door.store.broken = True
+    door.wait(2)
+    caller = watch(lasting)
+    assert caller is not None
+    assert (caller.who, caller.roles) == ("token prometheus", BOOKS.roles)
+    for token in (SECRET, unseen):
+        with pytest.raises(StorageUnavailable):
+            watch(token)
+    with pytest.raises(StorageUnavailable):
+        door.admit(lasting)

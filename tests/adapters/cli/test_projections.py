@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from adapters.rebuilding import Rebuild
+from domain.log import Position
+from projections.order_status import ORDER_STATUS
+from projections.runner import CheckpointMoved, Followed, Poison
 from tests.adapters.cli.shops import CommandLine, Shop
 
 ONE = '{"orderId": "%s", "orderPayment": "%s"}'
@@ -55,6 +59,19 @@ def test_a_rebuild_without_a_difference_switches_by_itself(busy: CommandLine) ->
     assert {n: facts["order_status", n]["state"] for n in (1, 2)} == {1: "kept", 2: "live"}
 
 
+def test_what_only_one_release_keeps_is_said_not_to_be_compared(
+    busy: CommandLine, tmp_path: Path
+) -> None:
+    tamper(tmp_path, """UPDATE generations SET columns = replace(columns, '"review"', '"sloth"')""")
+    tamper(tmp_path, "ALTER TABLE order_status__g1 RENAME review TO sloth")
+    ran = busy("projections", "rebuild", "order_status")
+    assert ran.code == 0
+    assert "not compared, only the old order_status has: sloth" in ran.lines
+    assert "not compared, only the new order_status has: review" in ran.lines
+    report = json.loads(busy("projections", "rebuild", "order_status", "--json").out)
+    assert [(t["columns_gone"], t["columns_new"]) for t in report["tables"]] == [([], []), ([], [])]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -83,6 +100,72 @@ def test_differences_need_to_be_accepted(
         assert listed(busy("projections", "list", "--json"))["order_status", 2]["state"] == "live"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        (("status=9",), 3),  # nothing was said of amounts, nor of rows that are gone
+        (("status=9", "amount=9"), 3),
+        (("3", "status=1"), 0),
+        (("2", "status=1"), 3),
+    ],
+)
+def test_a_bound_of_one_column_allows_nothing_else(
+    busy: CommandLine, tmp_path: Path, bounds: tuple[str, ...], code: int
+) -> None:
+    tamper(tmp_path, "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '1'")
+    tamper(tmp_path, "UPDATE order_status__g1 SET amount = '7' WHERE order_id = '2'")
+    tamper(tmp_path, "DELETE FROM order_status__g1 WHERE order_id = '3'")
+    options = [word for bound in bounds for word in ("--tolerance", bound)]
+    assert busy("projections", "rebuild", "order_status", *options).code == code
+
+
+def test_a_column_with_a_bound_that_is_not_there_is_wrong_usage(
+    busy: CommandLine, tmp_path: Path
+) -> None:
+    tamper(tmp_path, "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '1'")
+    ran = busy("projections", "rebuild", "order_status", "--tolerance", "stauts=0")
+    assert ran.code == 2
+    assert "stauts: order_status has no such column; it has version, provider, st" in ran.complaint
+    assert ("order_status", 2) not in listed(busy("projections", "list", "--json"))
+
+
+def test_a_read_model_that_is_parked_shows_the_traceback_line_by_line(
+    busy: CommandLine, shop: Shop
+) -> None:
+    error = 'Traceback (most recent call last):\n  File "fold.py", line 1\nValueError: no\n'
+    with shop.service() as service:
+        poison = Poison(Position(0, 11), "PaymentReceived of default/9", error)
+        service.views.park(Followed(ORDER_STATUS, 1, Position(0, 10)), poison)
+    ran = busy("projections", "show", "order_status")
+    assert [line.strip() for line in ran.lines[-3:]] == [
+        "Traceback (most recent call last):",
+        'File "fold.py", line 1',
+        "ValueError: no",
+    ]
+    (fact,) = json.loads(busy("projections", "show", "order_status", "--json").out)
+    assert fact["parked_at"] == "0-11"
+    assert (fact["parked_event"], fact["parked_error"]) == (poison.event, poison.error)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_folded(
+    busy: CommandLine, tmp_path: Path
+) -> None:
+    ran = busy("projections", "rebuild", "order_status", "--csv", str(tmp_path / "not" / "there"))
+    assert ran.code == 1
+    assert ("order_status", 2) not in listed(busy("projections", "list", "--json"))
+
+
+def test_a_dry_run_that_fails_leaves_nothing_behind(
+    busy: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise CheckpointMoved
+
+    monkeypatch.setattr(Rebuild, "compare", fails)
+    assert busy("projections", "rebuild", "order_status", "--dry-run").code == 1
+    assert ("order_status", 2) not in listed(busy("projections", "list", "--json"))
+
+
 def test_a_dry_run_leaves_nothing_behind(busy: CommandLine, tmp_path: Path) -> None:
     assert busy("projections", "rebuild", "order_status", "--dry-run").code == 0
     tamper(tmp_path, "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id < '2'")
@@ -104,6 +187,15 @@ def test_a_plan_says_how_much_there_is_to_do(busy: CommandLine) -> None:
     assert facts["events"] == "10"
     assert facts["time"].startswith("about ")
     assert facts["disk"].endswith(" MB")
+    plan = json.loads(busy("projections", "rebuild", "order_status", "--plan", "--json").out)
+    assert (plan["events"], plan["sampled"]) == (10, 10)
+
+
+@pytest.mark.parametrize("option", [("--plan",), ("--accept",), ("--workers", "2")])
+def test_options_that_one_order_has_no_use_for_are_refused(
+    busy: CommandLine, option: tuple[str, ...]
+) -> None:
+    assert busy("projections", "rebuild", "order_status", "--order", "3", *option).code == 2
 
 
 def test_a_verification_names_what_differs_and_one_order_is_repaired(
@@ -120,7 +212,9 @@ def test_a_verification_names_what_differs_and_one_order_is_repaired(
     assert "at no event does the fold agree with the live row" in shown.out
     repair = ("projections", "rebuild", "order_status", "--order", "3")
     assert busy(*repair, "--dry-run").code == 3
-    assert busy(*repair).code == 0
+    ran = busy(*repair)
+    assert ran.code == 0
+    assert "the rows of order default/3 are written anew" in ran.complaint
     assert busy("projections", "verify", "order_status").code == 0
     assert busy("projections", "rebuild", "order_status", "--order", "9").code == 1
 

@@ -4,10 +4,16 @@ import sqlite3
 from pathlib import Path
 from time import sleep
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.access import doorkeeper
+from adapters.access.roles import Role
 from adapters.evidence.sealer import Sealer
+from adapters.secrets import new_api_token, token_sha256
+from adapters.storage.access import Operation, TokenRow, TokenStore
+from adapters.storage.log import StorageUnavailable, utc_now
 from adapters.storage.sqlite_views import SQLiteViews
 from adapters.tally import Histogram
 from projections.order_status import ORDER_STATUS
@@ -28,13 +34,18 @@ def samples(local: LocalService) -> Samples:
     return found
 
 
+def happened(counts: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    """What was counted at all."""
+    return {labels: count for labels, count in counts.items() if count}
+
+
 def test_deliveries_are_counted_by_provider_and_outcome(local: LocalService) -> None:
     local.tell("1", "PAID")
     local.tell("1", "PAID")
     local.tell("2", "PENDING")
     local.deliver(b"no JSON", "sevi-uganda")
     found = samples(local)
-    assert found["order_ledger_deliveries_total"] == {
+    assert happened(found["order_ledger_deliveries_total"]) == {
         ("recorded", "sevi"): 2,
         ("duplicate", "sevi"): 1,
         ("quarantined", "sevi-uganda"): 1,
@@ -49,7 +60,45 @@ def test_deliveries_are_counted_by_provider_and_outcome(local: LocalService) -> 
 def test_refusals_are_counted_and_name_no_provider_that_is_not_there(local: LocalService) -> None:
     local.run(local.post(b"{}", headers={"Authorization": "wrong"}))
     local.run(local.post(b"{}", "nobody-knows-it", headers={}))
-    assert samples(local)["order_ledger_refusals_total"] == {("sevi", "401"): 1, ("", "404"): 1}
+    refused = samples(local)["order_ledger_refusals_total"]
+    assert happened(refused) == {("sevi", "401"): 1, ("", "404"): 1}
+
+
+def test_what_has_not_happened_is_told_as_none(local: LocalService) -> None:
+    found = samples(local)
+    providers = {"sevi", "sevi-uganda", "second"}
+    outcomes = {"recorded", "duplicate", "stale", "conflict", "ignored", "quarantined"}
+    delivered = dict.fromkeys(((o, p) for o in outcomes for p in providers), 0)
+    assert found["order_ledger_deliveries_total"] == delivered
+    refused = {("sevi", status): 0 for status in ("400", "401", "408", "413", "429", "503")}
+    assert refused.items() <= found["order_ledger_refusals_total"].items()
+
+
+def test_a_made_token_hears_that_the_database_is_down(
+    local: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = new_api_token()
+    digest = token_sha256(token.encode())
+    row = TokenRow("prometheus", frozenset({Role.AUDITOR}), None, digest, utc_now())
+    local.service.tokens.create(row, Operation("user alice", "command line", "tokens", "it"))
+
+    def ask(path: str, token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return local.run(local.http.get(path, headers=headers))
+
+    assert ask("/metrics", token).status_code == 200
+    monkeypatch.setattr(doorkeeper, "FRESH_SECONDS", 0.0)
+    for of, name in ((TokenStore, "live"), (TokenStore, "note_use"), (SQLiteViews, "parked")):
+        monkeypatch.setattr(of, name, _gone)
+    assert ask("/orders", token).status_code == 503
+    answer = ask("/metrics", token)
+    assert answer.status_code == 200
+    assert "order_ledger_storage_up 0.0" in answer.text
+    assert ask("/metrics", new_api_token()).status_code == 503
+
+
+def _gone(*_: object) -> None:
+    raise StorageUnavailable("the disk is gone")
 
 
 def test_read_models_tell_their_lag_and_their_drift(local: LocalService) -> None:
