@@ -4,9 +4,10 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
+from adapters.logs import discreetly
 from adapters.storage import generations
 from adapters.storage.generations import Cursor, Watched
-from adapters.storage.log import unavailable
+from adapters.storage.log import StorageUnavailable, unavailable
 from adapters.storage.opening import Storage
 from adapters.verifying import Drift, Verifier
 from domain.log import stream_of
@@ -37,7 +38,16 @@ class Watch:
             generation = live.get(projection.name)
             # One that another fold had a part in differs by design: a rebuild of it is due.
             if projection.name in led and generation and generation.is_made_by(projection):
-                self.check(projection)
+                self._check_discreetly(projection)
+
+    def _check_discreetly(self, projection: Projection) -> None:
+        """Check it; where that fails by itself, the read models are kept all the same."""
+        try:
+            self.check(projection)
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            log.error("projection %s is not watched: %s", projection.name, discreetly(error))
 
     def check(self, projection: Projection) -> None:
         """Check the next orders, and those again that were found to differ."""

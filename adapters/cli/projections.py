@@ -253,7 +253,12 @@ def verify(
     projection: Name,
     sample: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", parser=_share, help="Only a random share, such as 1%."),
+        typer.Option(
+            metavar="SHARE",
+            parser=_share,
+            help="Only a random share of the orders, such as 1%. Rows of an order that has no "
+            "events are looked for only where all are.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -278,7 +283,7 @@ def verify(
 
 def _streams(verifier: "Verifier", sample: float | None) -> Iterator[list[str]]:
     yield from verifier.orders(sample)
-    if sample is None:
+    if sample in (None, 1):
         yield from verifier.strays()
 
 

@@ -5,6 +5,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from adapters import watching
 from adapters.folding import Poisoned
 from adapters.storage.rebuilds import Refused
 from adapters.storage.views import Views
@@ -137,6 +138,23 @@ def test_the_watch_finds_drift_keeps_it_and_forgets_it_after_the_repair(models: 
     _all(models).repair("default/0001", is_dry_run=False)
     watch.check(ORDER_STATUS)
     assert models.storage.views.watched("order_status").drift == {}
+
+
+def test_a_watch_that_fails_by_itself_stops_nothing_and_repeats_no_value(
+    models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.record(1)
+    models.follow(ORDER_STATUS)
+    monkeypatch.setattr(watching, "PAUSE_SECONDS", -1)
+    watch = Watch(models.storage, (ORDER_STATUS,))
+
+    def fail(_: object) -> None:
+        raise ValueError("Amina Otieno")
+
+    monkeypatch.setattr(watch, "check", fail)
+    watch.look([ORDER_STATUS.name])
+    assert "projection order_status is not watched: ValueError" in caplog.text
+    assert "Amina" not in caplog.text
 
 
 def test_an_order_of_another_version_is_not_repaired_alone(models: Models) -> None:

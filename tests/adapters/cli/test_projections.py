@@ -219,6 +219,16 @@ def test_a_verification_names_what_differs_and_one_order_is_repaired(
     assert busy("projections", "rebuild", "order_status", "--order", "9").code == 1
 
 
+@pytest.mark.parametrize("sample", [(), ("--sample", "100%")])
+def test_a_row_of_an_order_that_never_was_is_found(
+    busy: CommandLine, tmp_path: Path, sample: tuple[str, ...]
+) -> None:
+    tamper(tmp_path, "UPDATE order_status__g1 SET order_id = 'invented' WHERE order_id = '3'")
+    ran = busy("projections", "verify", "order_status", *sample, "--json")
+    assert ran.code == 3
+    assert {d["order_id"] for d in json.loads(ran.out)["drift"]} == {"3", "invented"}
+
+
 def test_the_way_back_is_there_until_it_is_dropped(busy: CommandLine) -> None:
     assert b"nothing of order_status waits" in busy("projections", "switch", "order_status").stderr
     busy("projections", "rebuild", "order_status")
