@@ -228,7 +228,8 @@ class EventLog(Protocol):
 
     def on_wait(self, tell: Tell) -> None:
         """Call this in every append of this process as soon as all that is left is to wait for the
-        database; it must not block."""
+        database, and already where orders are loaded from one that may be far away; it must not
+        block."""
 
     def on_append(self, tell: Tell) -> None:
         """Call this after every append of this process; it must not block."""

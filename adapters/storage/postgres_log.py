@@ -205,6 +205,7 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder, Announcing):
 
     def load(self, streams: Iterable[str]) -> Mapping[str, Sequence[StoredAt]]:
         """The events of several orders in one query (see `EventLog.load`)."""
+        self._tell(self._on_wait)
         with unavailable():
             rows = self._load((list(streams), PARTITION))
         stored = map(self._stored_at, rows)

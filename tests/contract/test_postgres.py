@@ -250,6 +250,13 @@ def test_a_lock_that_somebody_holds_ends_in_an_error_and_not_in_waiting(
     fresh.close()
 
 
+def test_a_load_says_before_it_waits_for_a_server_that_may_be_far_away(log: PostgresLog) -> None:
+    told: list[str] = []
+    log.on_wait(lambda: told.append("waits"))
+    log.load(["s/a"])
+    assert told == ["waits"]
+
+
 def test_a_value_that_the_database_refuses_is_not_taken_for_an_outage(log: PostgresLog) -> None:
     with pytest.raises(DataError):
         log.append([replace(entry(outcome=Outcome.IGNORED), reason="\x00")])
