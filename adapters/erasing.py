@@ -47,8 +47,7 @@ class ErasureAnswer(BaseModel):
 
     `look_at` and `look_at_refused` are deliveries that stay readable: perhaps they name whom it is
     about, perhaps a stranger; who knows erases one of the former by itself (`quarantine erase`).
-    `left_to_do` says what the database could not do by itself, or is
-    null."""
+    `left_to_do` says what the database could not do by itself, or is null."""
 
     orders: list[ErasedOrder]
     deliveries: list[int]

@@ -27,8 +27,7 @@ class Doorkeeper:
         self._configured = configured
         self._made = made
         self._clock = clock
-        self._live: dict[str, TokenRow] = {}
-        self._last_read: dict[str, TokenRow] = {}
+        self._live: dict[str, TokenRow] = {}  # when they could last be read
         self._failure: str | None = None
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
@@ -55,7 +54,7 @@ class Doorkeeper:
         try:
             return await self.admit(token, origin)
         except StorageUnavailable:
-            found = self._last_read.get(token_sha256(token))
+            found = self._live.get(token_sha256(token))
             if found is None or not found.is_live(utc_now()):
                 raise
             return Caller(f"token {found.name}", origin, found.roles, found.store)
@@ -95,11 +94,10 @@ class Doorkeeper:
         try:
             live = await asyncio.to_thread(self._made.live)
         except StorageUnavailable as error:
-            self._live, self._failure = {}, str(error)
+            self._failure = str(error)
             self._read_at = self._clock()  # a database that is down is not asked at every request
         else:
             self._live, self._failure = {token.sha256: token for token in live}, None
-            self._last_read = self._live
             self._read_at = began
 
     async def _note_use(self, name: str) -> None:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
@@ -52,6 +52,18 @@ class EventName(NamedTuple):
     topic: bytes
 
 
+class Questions(NamedTuple):
+    """What the log is asked, in the words of one database; see the methods of the same names."""
+
+    names_at: str
+    deliveries: str
+    bodies: str
+    body_keys: str
+    body_hashes: str
+    strays: str
+    head: str
+
+
 class KnownKey(NamedTuple):
     """A public key that signs since a time. The keys before it go on signing until another time,
     so that whoever knows them has time to learn this one."""
@@ -75,6 +87,7 @@ class EvidenceStore:
     """The evidence of a ledger. Every method blocks and raises `StorageUnavailable`."""
 
     schema = ""  # in front of a table's name
+    questions: ClassVar[Questions]
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
@@ -104,32 +117,12 @@ class EvidenceStore:
         """The stored events of some orders, each order's in the order of its versions."""
 
     @abstractmethod
-    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
-        """The events that stand at some indexes."""
+    def answers(self, question: str, params: Sequence[Any]) -> list[Any]:
+        """The rows that a question gives, as plain tuples."""
 
-    @abstractmethod
-    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
-        """Deliveries after an id and up to another, in order."""
-
-    @abstractmethod
-    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """The bodies that deliveries after an id and up to another kept, as they are stored."""
-
-    @abstractmethod
-    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """The wrapped keys of those bodies that have one of their own."""
-
-    @abstractmethod
-    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
-        """The keyed hash of bodies that the delivery log has, of some deliveries by their id."""
-
-    @abstractmethod
-    def strays(self) -> int:
-        """How many events stand where none can: in no partition, or before its first index."""
-
-    @abstractmethod
-    def head(self) -> Head:
-        """Where the log ends; also where its last rows are gone, as far as others tell of them."""
+    def numbers(self, numbers: Sequence[int]) -> Any:
+        """Some numbers as one parameter."""
+        return list(numbers)
 
     @abstractmethod
     def close(self) -> None:
@@ -143,6 +136,39 @@ class EvidenceStore:
         """The time that was kept as this value."""
         time: datetime = value
         return time
+
+    # ---------------------------------------------------------------------------------- the log
+
+    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
+        """The events that stand at some indexes."""
+        found = self.answers(self.questions.names_at, (self.numbers(idxs),))
+        return [EventName._make(row) for row in found]
+
+    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
+        """Deliveries after an id and up to another, in order."""
+        found = self.answers(self.questions.deliveries, (after, upto))
+        return [LoggedDelivery._make(row) for row in found]
+
+    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """The bodies that deliveries after an id and up to another kept, as they are stored."""
+        return dict(self.answers(self.questions.bodies, (after, upto)))
+
+    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
+        """The wrapped keys of those bodies that have one of their own."""
+        return dict(self.answers(self.questions.body_keys, (after, upto)))
+
+    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
+        """The keyed hash of bodies that the delivery log has, of some deliveries by their id."""
+        return dict(self.answers(self.questions.body_hashes, (after, upto)))
+
+    def strays(self) -> int:
+        """How many events stand where none can: in no partition, or before its first index."""
+        (found,) = self.answers(self.questions.strays, ())
+        return int(found[0])
+
+    def head(self) -> Head:
+        """Where the log ends; also where its last rows are gone, as far as others tell of them."""
+        return Head._make(self.answers(self.questions.head, ())[0])
 
     # ----------------------------------------------------------------------- the ledger's identity
 

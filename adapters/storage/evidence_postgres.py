@@ -1,17 +1,10 @@
 """The evidence of a ledger in PostgreSQL, in the ledger's schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from adapters.storage.evidence import (
-    EventName,
-    EvidenceStore,
-    Head,
-    LoggedDelivery,
-    RawRow,
-    StoredRow,
-)
+from adapters.storage.evidence import EvidenceStore, Questions, RawRow, StoredRow
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
 from adapters.storage.postgres import Database, PostgresCursor
@@ -68,6 +61,7 @@ class PostgresEvidence(EvidenceStore):
     """The tables that migration 0008 made."""
 
     schema = "order_ledger."
+    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, HASHES, STRAYS, HEAD)
 
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         super().__init__(clock)
@@ -115,35 +109,6 @@ class PostgresEvidence(EvidenceStore):
         names = [stream.decode() for stream in streams]
         return [StoredRow._make(row) for row in self._rows(OF_STREAMS, (names,))]
 
-    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
-        """The events at some indexes (see `EvidenceStore.names_at`)."""
-        return [EventName._make(row) for row in self._all(NAMES_AT, (list(idxs),))]
-
-    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
-        """Rows of the delivery log (see `EvidenceStore.deliveries`)."""
-        return [LoggedDelivery._make(row) for row in self._all(DELIVERIES, (after, upto))]
-
-    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """Bodies by their delivery (see `EvidenceStore.bodies`)."""
-        return dict(self._all(BODIES, (after, upto)))
-
-    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """Keys of bodies by their delivery (see `EvidenceStore.body_keys`)."""
-        return dict(self._all(BODY_KEYS, (after, upto)))
-
-    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
-        """The hashes of bodies (see `EvidenceStore.body_hashes`)."""
-        return dict(self._all(HASHES, (after, upto)))
-
-    def strays(self) -> int:
-        """How many events stand where none can (see `EvidenceStore.strays`)."""
-        (found,) = self._all(STRAYS, ())
-        return int(found[0])
-
-    def head(self) -> Head:
-        """Where the log ends (see `EvidenceStore.head`)."""
-        return Head._make(self._all(HEAD, ())[0])
-
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
@@ -152,13 +117,14 @@ class PostgresEvidence(EvidenceStore):
         number = int.from_bytes
         return [
             (idx, stream, version, topic, state, number(at, signed=True) + YEAR_2000, delivery)
-            for idx, stream, version, topic, state, at, delivery in self._all(sql, params)
+            for idx, stream, version, topic, state, at, delivery in self.answers(sql, params)
         ]
 
-    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
+    def answers(self, question: str, params: Sequence[Any]) -> list[Any]:
+        """The rows that a question gives (see `EvidenceStore.answers`)."""
         with (
             unavailable(),
             self._database.reading() as connection,
             connection.cursor(binary=True) as cursor,
         ):
-            return cursor.execute(sql.encode(), params).fetchall()
+            return cursor.execute(question.encode(), params).fetchall()

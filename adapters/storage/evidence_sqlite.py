@@ -5,20 +5,13 @@ short row a minute, and belongs into the file that is backed up.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib import resources
 from typing import Any
 
-from adapters.storage.evidence import (
-    EventName,
-    EvidenceStore,
-    Head,
-    LoggedDelivery,
-    RawRow,
-    StoredRow,
-)
+from adapters.storage.evidence import EvidenceStore, Questions, RawRow, StoredRow
 from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
 from adapters.storage.sqlite import Datastore, from_microseconds, to_microseconds
@@ -40,6 +33,8 @@ BODIES = (
     "SELECT delivery_id, CAST(body AS BLOB) FROM bodies WHERE delivery_id > ? AND delivery_id <= ?"
 )
 BODY_KEYS = "SELECT id, wrapped FROM body_keys WHERE id > ? AND id <= ?"
+HASHES = "SELECT id, body_hash FROM deliveries WHERE id > ? AND id <= ?"
+STRAYS = "SELECT count(*) FROM stored_events WHERE idx < 1"
 # A delivery names the last event that it appended: a second witness of where the log ended.
 HEAD = (
     "SELECT max(coalesce((SELECT max(idx) FROM stored_events), 0), "
@@ -53,6 +48,8 @@ HEAD = (
 
 class SQLiteEvidence(EvidenceStore):
     """The evidence in two SQLite files, and the log's rows as they are stored."""
+
+    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, HASHES, STRAYS, HEAD)
 
     def __init__(self, ledger: Datastore, tree: Datastore, clock: Clock = utc_now) -> None:
         super().__init__(clock)
@@ -76,7 +73,7 @@ class SQLiteEvidence(EvidenceStore):
 
     def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
         """The next stored events (see `EvidenceStore.raw_rows`)."""
-        return self._all(
+        return self.answers(
             f"{SELECT} WHERE idx > ? AND idx <= ? ORDER BY idx", (after, after + limit)
         )
 
@@ -84,44 +81,18 @@ class SQLiteEvidence(EvidenceStore):
         """The stored events of some orders (see `EvidenceStore.rows_of`)."""
         names = json.dumps([stream.decode(errors="replace") for stream in streams])
         wanted = "originator_id IN (SELECT value FROM json_each(?))"
-        found = self._all(
+        found = self.answers(
             f"{SELECT} WHERE {wanted} ORDER BY originator_id, originator_version", (names,)
         )
         return [StoredRow._make(row) for row in found]
 
-    def names_at(self, idxs: Sequence[int]) -> Sequence[EventName]:
-        """The events at some indexes (see `EvidenceStore.names_at`)."""
-        return [EventName._make(row) for row in self._all(NAMES_AT, (json.dumps(list(idxs)),))]
-
-    def deliveries(self, after: int, upto: int) -> Sequence[LoggedDelivery]:
-        """Rows of the delivery log (see `EvidenceStore.deliveries`)."""
-        return [LoggedDelivery._make(row) for row in self._all(DELIVERIES, (after, upto))]
-
-    def bodies(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """Bodies by their delivery (see `EvidenceStore.bodies`)."""
-        return dict(self._all(BODIES, (after, upto)))
-
-    def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
-        """Keys of bodies by their delivery (see `EvidenceStore.body_keys`)."""
-        return dict(self._all(BODY_KEYS, (after, upto)))
-
-    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
-        """The hashes of bodies (see `EvidenceStore.body_hashes`)."""
-        sql = "SELECT id, body_hash FROM deliveries WHERE id > ? AND id <= ?"
-        return dict(self._all(sql, (after, upto)))
-
-    def strays(self) -> int:
-        """How many events stand where none can (see `EvidenceStore.strays`)."""
-        (found,) = self._all("SELECT count(*) FROM stored_events WHERE idx < 1", ())
-        return int(found[0])
-
-    def head(self) -> Head:
-        """Where the log ends (see `EvidenceStore.head`)."""
-        return Head._make(self._all(HEAD, ())[0])
-
     def close(self) -> None:
         """Close the tree's file; the ledger's is the log's to close."""
         self._tree.close()
+
+    def numbers(self, numbers: Sequence[int]) -> Any:
+        """Some numbers as one parameter (see `EvidenceStore.numbers`)."""
+        return json.dumps(list(numbers))
 
     def to_time(self, time: datetime) -> Any:
         """Whole microseconds since 1970-01-01 UTC."""
@@ -131,9 +102,10 @@ class SQLiteEvidence(EvidenceStore):
         """The time of whole microseconds."""
         return from_microseconds(value)
 
-    def _all(self, sql: str, params: Sequence[Any]) -> list[Any]:
+    def answers(self, question: str, params: Sequence[Any]) -> list[Any]:
+        """The rows that a question gives (see `EvidenceStore.answers`)."""
         with unavailable(), self._ledger.transaction(commit=False) as c:
             c.sqlite_cursor.row_factory = None  # plain tuples are made in a third of the time
-            c.execute(sql, params)
+            c.execute(question, params)
             found: list[Any] = c.fetchall()
             return found

@@ -35,20 +35,11 @@ from adapters.vault.masters import MasterSource
 from adapters.vault.rotating import Rotation
 from domain.events import News, PersonalDataErased
 from domain.payment import Outcome
-from tests.contract.logs import DATABASES
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NAMES = (b"Amina Otieno", b"+254700000000", b"C-17")
 HEX = re.compile(rb"\\+x((?:[0-9a-f]{2})+)")
 TYPED = "rent of Jane Wanjiku"
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 class Shop:
