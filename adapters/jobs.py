@@ -69,18 +69,20 @@ class JobRunner:
     def stop(self) -> None:
         """End what is running: every step of it is a transaction."""
         with self._lock:
-            process = self._process
-            if process is not None and process.is_alive():
-                process.terminate()
-            if self._watcher is not None:
+            if self._process is not None and self._watcher is not None:
+                self._process.terminate()
                 self._watcher.join(STOP_SECONDS)
 
     def _see_it_end(self, process: "SpawnProcess", name: str) -> None:
-        """Say of a job whose process ended without a word that it did."""
+        """Say of a job whose process ended without a word that it did.
+
+        Its own word decides, not the exit status: the system gives that once, and another thread
+        may be the one who asked (`multiprocessing` asks after every child when it starts one).
+        """
         process.join()
         with suppress(StorageUnavailable):
             job = self.jobs.get(name)
-            if process.exitcode and job is not None and job.ended_at is None:
+            if job is not None and job.ended_at is None:
                 told = f"its process was ended ({process.exitcode}): start it again"
                 self.jobs.end(name, told, is_done=False)
 
