@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from adapters import collector
 from adapters.access.roles import Caller
 from adapters.evidence.verifying import verify
-from adapters.folding import be_nice
-from adapters.logs import configure_logs, discreetly
-from adapters.read_models import FAILURES, SAMPLES, ReadModel, explained, projection_of
+from adapters.read_models.folding import be_nice
+from adapters.read_models.read_model import FAILURES, SAMPLES, ReadModel, explained, projection_of
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage.jobs import LEASE, Jobs
 from adapters.storage.log import StorageUnavailable
+from adapters.telemetry.logs import configure_logs, discreetly
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess

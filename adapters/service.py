@@ -7,19 +7,20 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from adapters.bodies import Bodies
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.dispatch import Dispatch, Pace, Worker
 from adapters.effects.outbox import Outbox
 from adapters.effects.registry import make_sender
-from adapters.event_source import EventSource
 from adapters.evidence.bundle import Bundler
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
-from adapters.ledger import OrderLedger
-from adapters.past import Past
+from adapters.ledger.application import OrderLedger
 from adapters.providers import Provider, Secret, make_provider
-from adapters.queries import Queries
+from adapters.queries.past import Past
+from adapters.queries.queries import Queries
+from adapters.read_models.event_source import EventSource
+from adapters.read_models.traffic import TrafficWatch
+from adapters.read_models.watching import Watch
 from adapters.secrets import Tokens, key_id_of, made_once
 from adapters.settings import Settings
 from adapters.storage.access import OperatorLog, TokenStore
@@ -27,14 +28,13 @@ from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.effects import EffectStore
 from adapters.storage.opening import open_evidence, open_storage
 from adapters.storage.refusals import Refusals
-from adapters.traffic import TrafficWatch
+from adapters.vault.bodies import Bodies
 from adapters.vault.vault import Vault
-from adapters.watching import Watch
 from projections.known import PROJECTIONS
 from projections.runner import Runner
 
 if TYPE_CHECKING:
-    from adapters.traced import Tracing
+    from adapters.telemetry.traced import Tracing
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from adapters.ledger import Delivery
+from adapters.ledger.application import Delivery
 from domain.payment import PaymentNotice, PaymentStatus
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from adapters.ledger import OrderLedger
+from adapters.ledger.application import OrderLedger
 from adapters.storage.log import EventLog
 from adapters.storage.postgres_log import PostgresLog
 from adapters.storage.postgres_vault import PostgresVault

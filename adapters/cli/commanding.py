@@ -6,8 +6,8 @@ from adapters.cli.opening import opened
 from adapters.cli.output import Failed, print_json, print_text, words
 
 if TYPE_CHECKING:
-    from adapters.batch import Command
-    from adapters.registering import CommandAnswer
+    from adapters.ledger.batch import Command
+    from adapters.ledger.registering import CommandAnswer
     from adapters.storage.access import Operation
 
 
@@ -16,7 +16,7 @@ def command(wanted: "Command", as_json: bool, operation: "Operation | None" = No
 
     A running server is no hindrance. Raises `Failed` where the order does not allow it.
     """
-    from adapters.registering import CommandAnswer
+    from adapters.ledger.registering import CommandAnswer
     from domain.registration import Refused
 
     with opened() as service:

@@ -36,7 +36,7 @@ from adapters.cli.output import (
 from domain.payment import Outcome
 
 if TYPE_CHECKING:
-    from adapters.delivery_views import (
+    from adapters.deliveries.views import (
         DeliveryPage,
         DeliveryView,
         KeptRefusalList,
@@ -92,7 +92,7 @@ def list_deliveries(
     with opened() as service:
         from dataclasses import replace
 
-        from adapters.delivery_views import delivery_page
+        from adapters.deliveries.views import delivery_page
         from domain.log import stream_of
 
         wanted = replace(
@@ -136,7 +136,7 @@ def list_refused(before: Before = None, limit: Limit = 100, as_json: AsJson = Fa
     quarantine refused.
     """
     with opened() as service:
-        from adapters.delivery_views import refusal_page
+        from adapters.deliveries.views import refusal_page
 
         page = refusal_page(service.refusals.page(before, limit + 1), limit)
     if as_json:
@@ -158,7 +158,7 @@ def read_delivery(
     service: "Service", delivery_id: int, outcomes: Sequence[Outcome]
 ) -> "WholeDelivery":
     """A delivery and its body, which is an operator's to read: so it is logged."""
-    from adapters.delivery_views import READ_BODY, whole_delivery
+    from adapters.deliveries.views import READ_BODY, whole_delivery
     from adapters.storage.access import Operation
 
     row = service.ledger.event_log.delivery(delivery_id)

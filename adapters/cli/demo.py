@@ -88,7 +88,7 @@ def _send_all(url: str, sevi: "Provider", stranger: "Provider", client: "httpx.C
 
 
 def _print_order(url: str, api_token: str, position: str, client: "httpx.Client") -> None:
-    from adapters.queries import HistoryView, OrderView
+    from adapters.queries.queries import HistoryView, OrderView
 
     def get(path: str) -> bytes:
         headers = {"Authorization": f"Bearer {api_token}"}

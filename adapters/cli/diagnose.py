@@ -83,7 +83,7 @@ def diagnose(
 
 
 def _of_file(provider: str, request: "Request") -> "Verified | Refused":
-    from adapters.refusals import verdict_of
+    from adapters.deliveries.refusals import verdict_of
 
     sender = _sender(configured(), provider)
     prefix = f"/webhooks/{provider}/"
@@ -119,7 +119,7 @@ def _sender(settings: "Settings", provider: str) -> "Provider":
 
 def _of_refusal(refusal: int) -> "Verified | Refused":
     with opened() as service:
-        from adapters.refusals import NoSuchRefusal, RefusedDeliveries
+        from adapters.deliveries.refusals import NoSuchRefusal, RefusedDeliveries
         from adapters.service import providers
 
         refused = RefusedDeliveries(
@@ -132,7 +132,7 @@ def _of_refusal(refusal: int) -> "Verified | Refused":
 
 
 def _tell(verdict: "Verified | Refused", as_json: bool) -> None:
-    from adapters.delivery_views import diagnosis
+    from adapters.deliveries.views import diagnosis
     from adapters.providers import Verified
 
     verified = isinstance(verdict, Verified)

@@ -11,8 +11,8 @@ from adapters.cli.output import print_json, print_table, print_text, words
 from adapters.cli.timeline import told
 
 if TYPE_CHECKING:
-    from adapters.past import OrderChange, Standing
-    from adapters.queries import EventView
+    from adapters.queries.past import OrderChange, Standing
+    from adapters.queries.queries import EventView
 
 EXAMPLES = ending(
     "diff --from 2026-01-05T00:00:00Z --to 2026-01-06T00:00:00Z",
@@ -43,8 +43,8 @@ def diff(
     if until < since:
         raise typer.BadParameter("it is before --from", param_hint="--to")
     with opened() as service:
-        from adapters.order_search import BadCursor
-        from adapters.past import UNBOUND
+        from adapters.queries.order_search import BadCursor
+        from adapters.queries.past import UNBOUND
 
         try:
             page = service.past.changes(since, until, store, after, limit, UNBOUND)

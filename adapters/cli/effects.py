@@ -22,8 +22,8 @@ from adapters.cli.output import (
 from adapters.effects.state import State
 
 if TYPE_CHECKING:
-    from adapters.effect_views import EffectPage, EffectView, TargetView
     from adapters.effects.acting import EffectDesk
+    from adapters.queries.effect_views import EffectPage, EffectView, TargetView
 
 RETRY_EXAMPLES = ("effects retry ID", "effects retry --target shop --reason 'the shop is back'")
 app = group(
@@ -61,7 +61,7 @@ def list_effects(
 ) -> None:
     """List effects, newest first, after a line for each target."""
     with opened() as service:
-        from adapters.effect_views import effect_page
+        from adapters.queries.effect_views import effect_page
         from adapters.storage.effects import EffectFilter
 
         wanted = EffectFilter(target, state, store, order)
@@ -77,7 +77,7 @@ def list_effects(
 def show(effect_id: EffectId, as_json: AsJson = False) -> None:
     """Show an effect: what it is about, and how its tries went."""
     with _desk() as desk:
-        from adapters.effect_views import effect_view
+        from adapters.queries.effect_views import effect_view
 
         effect = effect_view(desk.known(effect_id))
     if as_json:

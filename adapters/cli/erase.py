@@ -13,7 +13,7 @@ from adapters.cli.output import Failed, complain, print_json, print_text, requir
 from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
-    from adapters.erasing import Eraser, ErasureAnswer, Plan
+    from adapters.erasure.erasing import Eraser, ErasureAnswer, Plan
     from adapters.service import Service
 
 EXAMPLES = ending(
@@ -58,7 +58,7 @@ def erase(
     if (order_id is None) == (customer is None):
         raise typer.BadParameter("name an order, or a --customer", param_hint="ORDER_ID")
     with opened(ORDER_STATUS.name) as service:
-        from adapters.erasing import Eraser, answer_of
+        from adapters.erasure.erasing import Eraser, answer_of
 
         eraser = Eraser(service)
         plans = list(_plans(eraser, order_id, customer, store))
@@ -96,7 +96,7 @@ def _require_something(plans: Sequence["Plan"], customer: str | None) -> None:
 
 
 def _ask(plans: Sequence["Plan"]) -> None:
-    from adapters.erasing import answer_of
+    from adapters.erasure.erasing import answer_of
 
     orders = [stream for plan in plans for stream in plan.streams]
     known = [stream for plan in plans for stream in plan.orders]

@@ -117,7 +117,7 @@ def bundle(
         made = service.bundler.bundle(store, found, kept, with_bodies=bodies)
         if bodies:
             from adapters.access.roles import user_of_this_process
-            from adapters.delivery_views import READ_BODY
+            from adapters.deliveries.views import READ_BODY
             from adapters.storage.access import Operation
 
             what = f"bundle of order {store}/{found}"

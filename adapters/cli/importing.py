@@ -16,7 +16,7 @@ from adapters.cli.options import AsJson, ending, name
 from adapters.cli.output import Failed, complain, print_facts, print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from adapters.importing import Tally
+    from adapters.imports.importing import Tally
     from adapters.providers import Provider
     from adapters.settings import Settings
 
@@ -74,8 +74,8 @@ def import_events(
     and listed; then, or where it stops midway, it exits with 1.
     """
     with opened() as service:
-        from adapters.exported import UnusableExport, csv_rows, json_lines
-        from adapters.importing import Import
+        from adapters.imports.exported import UnusableExport, csv_rows, json_lines
+        from adapters.imports.importing import Import
         from adapters.storage.access import Operation
 
         named = getattr(file, "name", "<stdin>")
@@ -159,7 +159,7 @@ def _size(file: BinaryIO) -> int | None:
 
 
 def _show(tally: "Tally", provider: str, *, dry_run: bool, as_json: bool) -> None:
-    from adapters.import_views import import_view
+    from adapters.imports.import_views import import_view
 
     view = import_view(tally, provider, dry_run=dry_run)
     if as_json:

@@ -39,8 +39,8 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
-    from adapters.order_search import OrderFilter
-    from adapters.queries import OrderPage, OrderView, Queries
+    from adapters.queries.order_search import OrderFilter
+    from adapters.queries.queries import OrderPage, OrderView, Queries
     from adapters.service import Service
 
 app = group(
@@ -70,7 +70,7 @@ def show(
     happened before the other.
     """
     with opened(ORDER_STATUS.name) as service:
-        from adapters.past import Clocks
+        from adapters.queries.past import Clocks
 
         found = find_order(service.queries, store, order_id)
         if as_of is None and occurred_before is None:
@@ -134,7 +134,7 @@ def list_orders(
     With --as-of and --occurred-before as they were, in the order of their first events.
     """
     with opened(ORDER_STATUS.name) as service:
-        from adapters.order_search import OrderFilter
+        from adapters.queries.order_search import OrderFilter
 
         wanted = OrderFilter(
             store=store,
@@ -159,8 +159,8 @@ def _page(
     after: str | None,
     limit: int,
 ) -> "OrderPage":
-    from adapters.order_search import BadCursor
-    from adapters.past import UNBOUND, Clocks
+    from adapters.queries.order_search import BadCursor
+    from adapters.queries.past import UNBOUND, Clocks
 
     try:
         if as_of is None and occurred_before is None:
@@ -205,7 +205,7 @@ def register(
 
     from adapters.access.roles import user_of_this_process
     from adapters.cli.commanding import command
-    from adapters.registering import Terms
+    from adapters.ledger.registering import Terms
 
     try:
         told = {"amount": amount, "currency": currency, "references": tuple(reference or ())}
@@ -245,7 +245,7 @@ def _queries(*more: str) -> Iterator["Queries"]:
 
 def find_order(queries: "Queries", store: str, named: str) -> str:
     """The id of the order that has this id, or this reference alone."""
-    from adapters.queries import AmbiguousReference
+    from adapters.queries.queries import AmbiguousReference
 
     try:
         found = queries.find(store, named)

@@ -11,10 +11,10 @@ from adapters.cli.output import print_blank, print_json, print_table, print_text
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from adapters.parity import Difference, Parity
-    from adapters.read_models import GenerationView
+    from adapters.read_models.parity import Difference, Parity
+    from adapters.read_models.read_model import GenerationView
+    from adapters.read_models.verifying import Verified
     from adapters.service import Service
-    from adapters.verifying import Verified
 
 HOURS_OF_A_DAY = 24
 
@@ -26,7 +26,7 @@ def print_model(model: "BaseModel") -> None:
 
 def print_generations_json(service: "Service", projection: str | None = None) -> None:
     """Generations as JSON, a list."""
-    from adapters.read_models import generation_views
+    from adapters.read_models.read_model import generation_views
 
     views = generation_views(service, projection)
     typer.echo(json.dumps([view.model_dump(mode="json") for view in views]))
@@ -34,7 +34,7 @@ def print_generations_json(service: "Service", projection: str | None = None) ->
 
 def print_generations(service: "Service", projection: str | None = None) -> None:
     """Generations as a table, and a line for each rebuild that is due."""
-    from adapters.read_models import generation_views
+    from adapters.read_models.read_model import generation_views
 
     views = generation_views(service, projection)
     headings = "Read model,Gen,State,Version,Fold,Position,Lag,Size,Age,Stands".split(",")

@@ -74,8 +74,8 @@ def export(
     provider once, with its latest state and amount. A file gets its name once it is whole.
     """
     with opened(AUDIT_HISTORY.name) as service:
-        from adapters.exports import FORMATS
-        from adapters.payment_search import PaymentFilter
+        from adapters.queries.exports import FORMATS
+        from adapters.queries.payment_search import PaymentFilter
 
         wanted = PaymentFilter(
             since=since,

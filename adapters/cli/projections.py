@@ -27,11 +27,11 @@ from adapters.cli.parity_views import (
 )
 
 if TYPE_CHECKING:
-    from adapters.parity import Difference, Parity
-    from adapters.read_models import ReadModel
-    from adapters.rebuilding import Rebuild
+    from adapters.read_models.parity import Difference, Parity
+    from adapters.read_models.read_model import ReadModel
+    from adapters.read_models.rebuilding import Rebuild
+    from adapters.read_models.verifying import Verifier
     from adapters.service import Service
-    from adapters.verifying import Verifier
     from projections.model import Generation, Projection
 
 EXIT_DIFFERENT = 3
@@ -268,8 +268,8 @@ def verify(
     last event up to which the fold agrees with it, or none.
     """
     with _service() as service:
-        from adapters.read_models import projection_of
-        from adapters.verifying import Verified, Verifier
+        from adapters.read_models.read_model import projection_of
+        from adapters.read_models.verifying import Verified, Verifier
 
         verifier = Verifier(service.storage, projection_of(projection))
         found = Verified(projection=projection, orders=0, drift=[])
@@ -290,7 +290,7 @@ def _streams(verifier: "Verifier", sample: float | None) -> Iterator[list[str]]:
 @contextmanager
 def _service() -> Iterator["Service"]:
     """The service; what cannot be done with its generations is told in a line."""
-    from adapters.read_models import FAILURES, explained
+    from adapters.read_models.read_model import FAILURES, explained
 
     with opened() as service:
         try:
@@ -304,7 +304,7 @@ def _service() -> Iterator["Service"]:
 
 def _model(service: "Service", projection: str) -> "ReadModel":
     from adapters.access.roles import user_of_this_process
-    from adapters.read_models import ReadModel, projection_of
+    from adapters.read_models.read_model import ReadModel, projection_of
 
     return ReadModel(service, user_of_this_process(), projection_of(projection))
 
@@ -329,8 +329,8 @@ def _print_plan(work: "Rebuild", workers: int, as_json: bool) -> None:
 
 def _repair(service: "Service", work: "Rebuild", stream: str, dry_run: bool, as_json: bool) -> None:
     from adapters.access.roles import user_of_this_process
+    from adapters.read_models.verifying import Verified, Verifier
     from adapters.storage.access import Operation
-    from adapters.verifying import Verified, Verifier
 
     if not service.storage.events.of_streams([stream]):
         raise Failed(f"no event is of order {stream}")
@@ -416,7 +416,7 @@ def _is_tolerated(report: "Parity", accept: bool, tolerance: list[Bound]) -> boo
 
 def _build(model: "ReadModel", workers: int) -> "Generation":
     from adapters.cli.progress import progress
-    from adapters.folding import be_nice
+    from adapters.read_models.folding import be_nice
 
     be_nice()
     begun = model.work.begun
@@ -429,7 +429,7 @@ def _build(model: "ReadModel", workers: int) -> "Generation":
 def _compare(work: "Rebuild", new: "Generation", samples: int, csv: Path | None) -> "Parity":
     if csv is None:
         return work.compare(new, samples)
-    from adapters.parity import csv_lines
+    from adapters.read_models.parity import csv_lines
 
     def write(differences: "Iterator[Difference]") -> None:
         with csv.open("w") as file:  # anew, where the comparison has to be repeated

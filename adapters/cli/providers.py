@@ -20,7 +20,7 @@ from adapters.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from adapters.provider_views import ProviderView, SecretView
+    from adapters.queries.provider_views import ProviderView, SecretView
     from adapters.service import Service
 
 app = group(
@@ -40,7 +40,7 @@ def list_providers(as_json: AsJson = False) -> None:
     An old secret that a provider has not used since it got the new one can be taken out of the
     configuration. Secrets are shown by the names that they are configured with, else by ids.
     """
-    from adapters.provider_views import ProviderList
+    from adapters.queries.provider_views import ProviderList
 
     items = _views()
     if as_json:
@@ -67,7 +67,7 @@ def show_provider(provider: ProviderName, as_json: AsJson = False) -> None:
 
 def _views() -> "list[ProviderView]":
     with opened() as service:
-        from adapters.provider_views import ProviderDirectory
+        from adapters.queries.provider_views import ProviderDirectory
 
         _warn_of_other_ids(service)
         service.traffic.catch_up()

@@ -41,9 +41,9 @@ from adapters.cli.output import (
 from domain.payment import Outcome
 
 if TYPE_CHECKING:
-    from adapters.delivery_views import RetriedView
-    from adapters.ledger import Receipt
-    from adapters.quarantine import Quarantine, Replayed
+    from adapters.deliveries.quarantine import Quarantine, Replayed
+    from adapters.deliveries.views import RetriedView
+    from adapters.ledger.application import Receipt
     from adapters.service import Service
 
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
@@ -85,7 +85,7 @@ def list_quarantine(
     with opened() as service:
         from dataclasses import replace
 
-        from adapters.delivery_views import delivery_page
+        from adapters.deliveries.views import delivery_page
 
         log = service.ledger.event_log
         wanted = replace(service.of_store(store), provider=provider)
@@ -105,7 +105,7 @@ def show_quarantine(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw =
     """
     refuse_both(as_json, raw)
     with opened() as service:
-        from adapters.delivery_views import set_aside_view
+        from adapters.deliveries.views import set_aside_view
 
         whole = read_delivery(service, delivery_id, SET_ASIDE)
         view = set_aside_view(whole, service.ledger)
@@ -169,7 +169,7 @@ def discard(
     It is kept all the same, and listed no more.
     """
     with opened() as service:
-        from adapters.quarantine import CannotSettle, NoSuchDelivery
+        from adapters.deliveries.quarantine import CannotSettle, NoSuchDelivery
 
         quarantine = _quarantine(service)
         try:
@@ -193,7 +193,7 @@ def erase(
     left. A body that an order took in goes with that order: order-ledger erase.
     """
     with opened() as service:
-        from adapters.quarantine import CannotSettle, NoSuchDelivery
+        from adapters.deliveries.quarantine import CannotSettle, NoSuchDelivery
 
         quarantine = _quarantine(service)
         try:
@@ -221,7 +221,7 @@ def list_refused(as_json: AsJson = False) -> None:
     64 KiB each.
     """
     with opened() as service:
-        from adapters.delivery_views import kept_refusals
+        from adapters.deliveries.views import kept_refusals
 
         kept = kept_refusals(service.refusals.kept())
     if as_json:
@@ -245,8 +245,8 @@ def retry_refused(
     """
     _require_one(refusal_ids, everything)
     with opened() as service:
-        from adapters.delivery_views import RetriedList, retried_view
-        from adapters.refusals import NoSuchRefusal, RefusedDeliveries
+        from adapters.deliveries.refusals import NoSuchRefusal, RefusedDeliveries
+        from adapters.deliveries.views import RetriedList, retried_view
         from adapters.service import providers
 
         refused = RefusedDeliveries(
@@ -278,7 +278,7 @@ def _require_one(ids: list[int] | None, everything: bool) -> None:
 
 
 def _quarantine(service: "Service") -> "Quarantine":
-    from adapters.quarantine import Quarantine
+    from adapters.deliveries.quarantine import Quarantine
     from adapters.service import providers
 
     senders = providers(service.settings)
@@ -287,7 +287,7 @@ def _quarantine(service: "Service") -> "Quarantine":
 
 def _tell_replayed(done: Iterable["Replayed"], as_json: bool) -> bool:
     """Print what became of each as it happens; returns whether all were taken in."""
-    from adapters.delivery_views import NotSettled, Settled, SettledList, settled
+    from adapters.deliveries.views import NotSettled, Settled, SettledList, settled
 
     items: list[Settled | NotSettled] = []
     for one in done:

@@ -15,8 +15,8 @@ from adapters.cli.options import AsJson, ending, instant, name
 from adapters.cli.output import Failed, money, print_blank, print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from adapters.exported import Exported
-    from adapters.reconcile_views import FindingView, ReconciliationView, Report
+    from adapters.imports.exported import Exported
+    from adapters.imports.reconcile_views import FindingView, ReconciliationView, Report
     from adapters.service import Service
     from adapters.settings import Settings
 
@@ -68,8 +68,8 @@ def reconcile(
     """
     named = provider if provider is not None else statement
     with opened() as service:
-        from adapters.reconcile_views import Report
-        from adapters.reconciling import Reconciliation
+        from adapters.imports.reconcile_views import Report
+        from adapters.imports.reconciling import Reconciliation
 
         hint = "--provider" if provider else "PROVIDER|FILE"
         advice = "; a file wants --provider"
@@ -94,7 +94,7 @@ def _entries(
     settings: "Settings", statement: str, provider: str | None, since: datetime | None
 ) -> Iterator["Iterator[Exported]"]:
     """The entries of the statement, be it a file or Sevi's list."""
-    from adapters.exported import UnusableExport, csv_rows, json_lines
+    from adapters.imports.exported import UnusableExport, csv_rows, json_lines
 
     if provider is None:
         with _listed(settings, statement, since) as entries:
@@ -119,8 +119,8 @@ def _entries(
 def _listed(
     settings: "Settings", named: str, since: datetime | None
 ) -> Iterator["Iterator[Exported]"]:
+    from adapters.imports.reconciling import sevi_statement
     from adapters.providers.sevi import SeviSettings
-    from adapters.reconciling import sevi_statement
     from adapters.sevi_api import SeviApi, SeviRefused
 
     table = settings.providers[named]

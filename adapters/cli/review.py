@@ -55,7 +55,7 @@ def reject(
 def _resolve(
     decision: Literal["accept", "reject"], order_id: str, store: str, reason: str, as_json: bool
 ) -> None:
-    from adapters.registering import VERDICTS
+    from adapters.ledger.registering import VERDICTS
     from adapters.storage.access import Operation
     from domain.registration import Resolution
 

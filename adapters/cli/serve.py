@@ -15,15 +15,15 @@ from uvicorn.supervisors import Multiprocess
 
 from adapters.evidence.keys import KeyTrouble
 from adapters.http import create_app
-from adapters.keepers import Keeper, KeptElsewhere, ProcessKeeper, keep_until_told
-from adapters.logs import configure_logs
 from adapters.providers import Provider
 from adapters.providers.sevi import Sevi
+from adapters.read_models.keepers import Keeper, KeptElsewhere, ProcessKeeper, keep_until_told
 from adapters.service import Service, api_credentials, folder_of, providers, webhook_credentials
 from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
 from adapters.storage.urls import shown
-from adapters.tallies import FOLDER_VARIABLE
-from adapters.tracing import trace_where_wanted
+from adapters.telemetry.logs import configure_logs
+from adapters.telemetry.tallies import FOLDER_VARIABLE
+from adapters.telemetry.tracing import trace_where_wanted
 from adapters.vault import VaultTrouble
 
 GRACEFUL_STOP_SECONDS = 10

@@ -8,8 +8,8 @@ from domain.order import DeliveryConflicted, Disposition
 from domain.payment import Origin
 
 if TYPE_CHECKING:
-    from adapters.effect_views import EffectView
-    from adapters.queries import EventView, HistoryView, OrderView
+    from adapters.queries.effect_views import EffectView
+    from adapters.queries.queries import EventView, HistoryView, OrderView
 
 COLUMNS = ("At", "Recorded", "Event", "Told", "Effect")
 EFFECT_COLUMNS = ("At", "When", "Because of", "To", "State", "Answer")

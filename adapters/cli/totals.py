@@ -37,7 +37,7 @@ def show_totals(
     recorded; an order whose payments nobody named once, when it is delivered. Nothing is rounded.
     """
     with opened(MONEY.name) as service:
-        from adapters.totals import csv_lines, totals
+        from adapters.queries.totals import csv_lines, totals
 
         found = totals(service.views, since, until, store)
     if as_json:

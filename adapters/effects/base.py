@@ -13,7 +13,7 @@ from adapters.effects.configuration import EffectSettings
 from adapters.providers.configuration import ProviderSettings
 
 if TYPE_CHECKING:
-    from adapters.queries import OrderView
+    from adapters.queries.queries import OrderView
 
 TYPES: Mapping[str, str] = MappingProxyType(
     {

@@ -12,9 +12,9 @@ from adapters.effects.base import Answer, Effect, Sender, Verdict
 from adapters.effects.configuration import EffectSettings
 from adapters.effects.outbox import Outbox, position_of
 from adapters.effects.state import State
-from adapters.logs import discreetly
-from adapters.queries import order_after
+from adapters.queries.queries import order_after
 from adapters.storage.effects import Attempt, EffectRow, EffectStore, TargetRow
+from adapters.telemetry.logs import discreetly
 from domain.log import stream_of
 
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up may not reach us

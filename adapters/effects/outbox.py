@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID, uuid5
 
 from adapters.effects.configuration import EffectSettings
-from adapters.event_source import decoded
-from adapters.ledger import OrderLedger
+from adapters.ledger.application import OrderLedger
+from adapters.read_models.event_source import decoded
 from adapters.storage.effects import EffectStore, NewEffect
 from adapters.storage.events import Events
 from adapters.storage.log import PARTITION

@@ -4,11 +4,11 @@ and compared with the keyed hash of its delivery and with the salted digests of 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from adapters.bodies import Opened, open_sealed, streams_of
 from adapters.evidence.orders import read_all
 from adapters.storage.evidence import EventName, EvidenceStore, LoggedDelivery, StoredRow
 from adapters.storage.log import SealedBody
 from adapters.vault import Unopened
+from adapters.vault.bodies import Opened, open_sealed, streams_of
 from adapters.vault.keys import OrderKey, salting_key
 from adapters.vault.sealing import body_digest, orders_of
 from adapters.vault.vault import Vault

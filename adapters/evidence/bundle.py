@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from adapters.bodies import Bodies
 from adapters.evidence import EvidenceTrouble
 from adapters.evidence.keys import KeyTrouble, Signer
 from adapters.evidence.merkle import MissingTile, TileReader, consistency_proof, inclusion_proof
@@ -18,6 +17,7 @@ from adapters.evidence.verifying import cached, differs
 from adapters.storage.evidence import EvidenceStore, StoredRow
 from adapters.storage.log import PARTITION
 from adapters.storage.sqlite import from_microseconds
+from adapters.vault.bodies import Bodies
 from domain.log import Position, stream_of
 
 FORMAT = "order-ledger bundle v1"

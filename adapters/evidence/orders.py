@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from adapters.mapper import UnreadableEvent, decode
+from adapters.ledger.mapper import UnreadableEvent, decode
 from adapters.storage.evidence import RawRow, StoredRow
 from domain.order import Deliveries, ImpossibleHistory, Order, advance
 

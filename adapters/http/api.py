@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
 from adapters.bounds import in_calendar
-from adapters.exports import FORMATS
 from adapters.http.access import NO_ORDER, Door, store_of_list, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
-from adapters.order_search import BadCursor, OrderFilter, amount_asked
-from adapters.past import ChangePage, Clocks, Past
-from adapters.payment_search import PaymentFilter
-from adapters.queries import (
+from adapters.queries.exports import FORMATS
+from adapters.queries.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.queries.past import ChangePage, Clocks, Past
+from adapters.queries.payment_search import PaymentFilter
+from adapters.queries.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
     HistoryView,

@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from adapters import collector
 from adapters.access.doorkeeper import Doorkeeper
-from adapters.group_commit import GroupCommit
+from adapters.deliveries.quarantine import Quarantine
+from adapters.deliveries.refusals import RefusalNotes
 from adapters.http import problems
 from adapters.http.access import Door
 from adapters.http.api import query_router
@@ -42,16 +43,15 @@ from adapters.http.totals import totals_router
 from adapters.http.webhooks import PATH as WEBHOOKS
 from adapters.http.webhooks import WebhookEndpoint, webhook_route
 from adapters.jobs import JobRunner
-from adapters.keepers import Keeper, KeptElsewhere, ThreadKeeper
-from adapters.logs import configure_logs
-from adapters.provider_views import ProviderDirectory
-from adapters.quarantine import Quarantine
-from adapters.refusals import RefusalNotes
+from adapters.ledger.group_commit import GroupCommit
+from adapters.queries.provider_views import ProviderDirectory
+from adapters.read_models.keepers import Keeper, KeptElsewhere, ThreadKeeper
 from adapters.service import Service, api_tokens, providers
 from adapters.settings import load_settings
-from adapters.tallies import FOLDER_VARIABLE, Tallies
-from adapters.tally import Tally
-from adapters.tracing import NO_TELEMETRY, trace_where_wanted
+from adapters.telemetry.logs import configure_logs
+from adapters.telemetry.tallies import FOLDER_VARIABLE, Tallies
+from adapters.telemetry.tally import Tally
+from adapters.telemetry.tracing import NO_TELEMETRY, trace_where_wanted
 
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 DESCRIPTION = "An event-sourced ledger of order payments behind your payment provider's webhook."

@@ -8,11 +8,11 @@ from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
-from adapters.batch import Command, Receipt
-from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.access import NO_ORDER, Door, store_of_order
 from adapters.http.problems import RETRY_AFTER_SECONDS
-from adapters.registering import NAME_MAX, VERDICTS, CommandAnswer, Decision, Terms, plain
+from adapters.ledger.batch import Command, Receipt
+from adapters.ledger.group_commit import GroupCommit, Overloaded
+from adapters.ledger.registering import NAME_MAX, VERDICTS, CommandAnswer, Decision, Terms, plain
 from adapters.service import Service
 from adapters.storage.access import Operation
 from domain.registration import Refused, Resolution, Unknown

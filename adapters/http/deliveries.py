@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
 from adapters.bounds import ID_MAX
-from adapters.delivery_views import (
+from adapters.deliveries.views import (
     READ_BODY,
     DeliveryPage,
     KeptRefusalList,

@@ -7,10 +7,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from adapters.access.roles import Caller, Role
 from adapters.bounds import ID_MAX
-from adapters.effect_views import EffectPage, effect_page
 from adapters.effects.state import State
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import Limit, Text
+from adapters.queries.effect_views import EffectPage, effect_page
 from adapters.storage.effects import EffectFilter, EffectStore
 
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
-from adapters.erasing import Eraser, ErasureAnswer, Plan, answer_of
-from adapters.group_commit import GroupCommit
+from adapters.erasure.erasing import Eraser, ErasureAnswer, Plan, answer_of
 from adapters.http.access import NO_ORDER, Door, store_of_order
 from adapters.http.commands import Store, order_name, submit
-from adapters.registering import Text
+from adapters.ledger.group_commit import GroupCommit
+from adapters.ledger.registering import Text
 from adapters.service import Service
 from domain.log import stream_of
 from domain.registration import Unknown

@@ -10,12 +10,12 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
 from adapters.bounds import ID_MAX
-from adapters.delivery_views import READ_BODY
+from adapters.deliveries.views import READ_BODY
 from adapters.evidence.bundle import Bundle, NoBundle
 from adapters.evidence.views import CheckpointPage, KeyList, checkpoint_page, key_list
 from adapters.http.access import NO_ORDER, Door, require_also, store_of_order
 from adapters.http.api import Text, find_order
-from adapters.queries import PAGE_SIZE_MAX
+from adapters.queries.queries import PAGE_SIZE_MAX
 from adapters.service import Service
 from adapters.storage.access import Operation
 

@@ -8,11 +8,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from adapters.evidence.views import tail_view
 from adapters.http.access import Credentials, Door
-from adapters.keepers import Keeper
+from adapters.read_models.keepers import Keeper
+from adapters.read_models.traffic import whole_seconds
+from adapters.read_models.watching import drifting
 from adapters.service import Service
 from adapters.storage.log import StorageUnavailable
-from adapters.traffic import whole_seconds
-from adapters.watching import drifting
 from projections.known import PROJECTIONS
 
 PARKED_TOO_LONG = timedelta(hours=1)  # a shop registers an order when it is placed

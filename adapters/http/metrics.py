@@ -18,14 +18,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from adapters.access.roles import Role
-from adapters.effect_views import target_views
 from adapters.evidence.sealer import unsealed
 from adapters.http.access import Door
-from adapters.queries import PAGE_SIZE_MAX
+from adapters.queries.effect_views import target_views
+from adapters.queries.queries import PAGE_SIZE_MAX
 from adapters.service import Service
 from adapters.storage.log import StorageUnavailable, utc_now
-from adapters.tallies import Tallies
-from adapters.tally import ACK_SECONDS, BATCH_DELIVERIES
+from adapters.telemetry.tallies import Tallies
+from adapters.telemetry.tally import ACK_SECONDS, BATCH_DELIVERIES
 from domain.log import Position
 from domain.payment import Outcome
 from projections.known import PROJECTIONS

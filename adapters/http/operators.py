@@ -9,7 +9,7 @@ from adapters.access.roles import Caller, Role
 from adapters.access.views import OperationPage, operation_page
 from adapters.bounds import ID_MAX
 from adapters.http.access import Door
-from adapters.queries import PAGE_SIZE_MAX
+from adapters.queries.queries import PAGE_SIZE_MAX
 from adapters.storage.access import OperatorLog
 
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from adapters.access.roles import Caller, Role
 from adapters.http.access import Door
-from adapters.provider_views import ProviderDirectory, ProviderList
+from adapters.queries.provider_views import ProviderDirectory, ProviderList
 
 
 def provider_router(directory: ProviderDirectory, door: Door) -> APIRouter:

@@ -13,7 +13,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
-from adapters.delivery_views import (
+from adapters.deliveries.quarantine import (
+    SET_ASIDE,
+    CannotSettle,
+    ErasedBody,
+    NoSuchDelivery,
+    Quarantine,
+)
+from adapters.deliveries.views import (
     DeliveryPage,
     SetAside,
     Settled,
@@ -21,20 +28,13 @@ from adapters.delivery_views import (
     set_aside_view,
     settled,
 )
-from adapters.group_commit import GroupCommit, Overloaded
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import Limit, Text, plain
 from adapters.http.deliveries import ERRORS, After, DeliveryId, WithBody, find
 from adapters.http.erasure import Reason
 from adapters.http.problems import RETRY_AFTER_SECONDS
-from adapters.ledger import Delivery
-from adapters.quarantine import (
-    SET_ASIDE,
-    CannotSettle,
-    ErasedBody,
-    NoSuchDelivery,
-    Quarantine,
-)
+from adapters.ledger.application import Delivery
+from adapters.ledger.group_commit import GroupCommit, Overloaded
 from adapters.service import Service
 
 

@@ -9,8 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from adapters.access.roles import Caller, Role
 from adapters.http.access import Door, store_of_list
 from adapters.http.api import MEDIA_TYPES, Text
+from adapters.queries.totals import TotalList, csv_lines, totals
 from adapters.storage.views import Views
-from adapters.totals import TotalList, csv_lines, totals
 
 
 def totals_router(views: Views, door: Door) -> APIRouter:

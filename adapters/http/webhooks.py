@@ -19,16 +19,16 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from adapters.access.addresses import Network, client_address, parse_address
 from adapters.access.limiter import FailureLimiter
-from adapters.group_commit import GroupCommit, Overloaded
+from adapters.deliveries.intake import delivery_of
+from adapters.deliveries.refusals import RefusalNotes
 from adapters.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_body
 from adapters.http.protocol import answer_whole
-from adapters.intake import delivery_of
-from adapters.ledger import Receipt
-from adapters.logs import DeliveryLines, discreetly
+from adapters.ledger.application import Receipt
+from adapters.ledger.group_commit import GroupCommit, Overloaded
 from adapters.providers import Ping, Provider, Refused, Request, Verified
-from adapters.refusals import RefusalNotes
 from adapters.storage.log import StorageUnavailable
-from adapters.tally import Tally
+from adapters.telemetry.logs import DeliveryLines, discreetly
+from adapters.telemetry.tally import Tally
 from adapters.vault.keys import Hashing
 from domain.log import split_stream
 

@@ -10,7 +10,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from adapters.ledger import Delivery, OrderLedger
+from adapters.ledger.application import Delivery, OrderLedger
 from adapters.providers import Ignored, Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.storage.opening import open_storage

@@ -7,7 +7,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Tracking
 from eventsourcing.projection import Projection, ProjectionRunner
 
-from adapters.mapper import EventMapper
+from adapters.ledger.mapper import EventMapper
 from adapters.storage.columns import create_table, insert_statement, to_database, upsert_clause
 from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database

@@ -7,7 +7,7 @@ orders no key; everything else is the service's own.
 from collections.abc import Sequence
 
 from adapters.cli.main import main
-from adapters.protecting import Protection
+from adapters.ledger.protecting import Protection
 from adapters.vault.keys import OrderKey
 from adapters.vault.sealing import ToSeal
 from adapters.vault.vault import Vault

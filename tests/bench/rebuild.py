@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from adapters.event_source import EventSource
+from adapters.read_models.event_source import EventSource
 from adapters.storage.opening import open_storage
 from projections.known import PROJECTIONS
 from projections.runner import Runner

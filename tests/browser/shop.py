@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.access.roles import COMMAND_LINE, Role
-from adapters.intake import delivery_of
-from adapters.ledger import Receipt
+from adapters.deliveries.intake import delivery_of
+from adapters.ledger.application import Receipt
 from adapters.providers import Provider, Request, Secret, make_provider
 from adapters.secrets import token_sha256
 from adapters.service import Service, webhook_secrets

@@ -7,10 +7,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from adapters.exported import Exported
-from adapters.importing import Import
-from adapters.ledger import Delivery
-from adapters.quarantine import CannotSettle, NoSuchDelivery, Quarantine
+from adapters.deliveries.quarantine import CannotSettle, NoSuchDelivery, Quarantine
+from adapters.imports.exported import Exported
+from adapters.imports.importing import Import
+from adapters.ledger.application import Delivery
 from adapters.service import Service
 from adapters.storage import postgres_schema
 from adapters.storage.generations import Cursor

@@ -17,14 +17,14 @@ import pytest
 from eventsourcing.persistence import PersistenceError
 
 from adapters.access.roles import Caller
+from adapters.deliveries.intake import delivery_of
+from adapters.deliveries.quarantine import CannotSettle, Quarantine
 from adapters.effects.state import State
-from adapters.erasing import Eraser, Plan
+from adapters.erasure.erasing import Eraser, Plan
 from adapters.evidence import verifying
-from adapters.intake import delivery_of
-from adapters.ledger import Delivery, Receipt
+from adapters.ledger.application import Delivery, Receipt
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
-from adapters.quarantine import CannotSettle, Quarantine
 from adapters.service import Service
 from adapters.storage.access import Operation
 from adapters.storage.effects import Attempt, NewEffect

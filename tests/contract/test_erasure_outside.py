@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.deliveries.intake import delivery_of
 from adapters.effects.state import State
-from adapters.erasing import Eraser
-from adapters.intake import delivery_of
+from adapters.erasure.erasing import Eraser
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service

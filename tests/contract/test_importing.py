@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.exported import csv_rows
-from adapters.importing import Import, Tally
+from adapters.imports.exported import csv_rows
+from adapters.imports.importing import Import, Tally
 from adapters.service import Service
 from adapters.settings import Settings
 from domain.payment import Outcome

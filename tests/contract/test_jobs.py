@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from adapters.access.roles import Caller
-from adapters.folding import fold_part
-from adapters.intake import delivery_of
+from adapters.deliveries.intake import delivery_of
 from adapters.jobs import VERIFY, JobRunner, rebuild_of
 from adapters.providers import Request
-from adapters.read_models import ReadModel, generation_views, projection_of
+from adapters.read_models.folding import fold_part
+from adapters.read_models.read_model import ReadModel, generation_views, projection_of
 from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.storage import jobs as job_store

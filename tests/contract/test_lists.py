@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from adapters import order_search
-from adapters.order_search import Hidden, OrderFilter, list_orders, read_cursor, write_cursor
-from adapters.payment_search import PaymentFilter, select_payments
+from adapters.queries import order_search
+from adapters.queries.order_search import (
+    Hidden,
+    OrderFilter,
+    list_orders,
+    read_cursor,
+    write_cursor,
+)
+from adapters.queries.payment_search import PaymentFilter, select_payments
 from adapters.storage import order_deliveries
 from adapters.storage.log import LogEntry
 from adapters.storage.opening import Storage, open_storage

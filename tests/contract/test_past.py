@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapters import past as module
-from adapters.order_search import BadCursor, OrderFilter
-from adapters.past import UNBOUND, Clocks, OrderChange
-from adapters.queries import OrderView
+from adapters.queries import past as module
+from adapters.queries.order_search import BadCursor, OrderFilter
+from adapters.queries.past import UNBOUND, Clocks, OrderChange
+from adapters.queries.queries import OrderView
 from adapters.service import Service
 from adapters.storage import events as storage_events
 from adapters.storage import postgres_events, sqlite_events

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from adapters.access.roles import Caller
-from adapters.intake import delivery_of
+from adapters.deliveries.intake import delivery_of
+from adapters.deliveries.quarantine import CannotSettle, Quarantine
 from adapters.providers import Request, reading, sevi
-from adapters.quarantine import CannotSettle, Quarantine
 from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.storage.deliveries import DeliveryFilter

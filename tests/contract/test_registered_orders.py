@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters import ledger as module
-from adapters.ledger import Command, OrderLedger, Receipt
+from adapters.ledger import application as module
+from adapters.ledger.application import Command, OrderLedger, Receipt
 from adapters.storage.log import EventLog
 from domain.events import Verdict
 from domain.order import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.read_models.traffic import TrafficWatch
 from adapters.storage.log import LogEntry
 from adapters.storage.opening import Storage, open_storage
-from adapters.traffic import TrafficWatch
 from domain.payment import Origin, Outcome
 from projections.traffic import SecretUse
 from tests.contract.logs import DATABASES, START, FakeClock
@@ -84,7 +84,7 @@ def test_a_replay_an_import_and_a_decision_are_no_calls(
 def test_every_delivery_is_taken_in_once_however_many_follow(
     storage: Storage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.traffic.BATCH_SIZE_MAX", 3)
+    monkeypatch.setattr("adapters.read_models.traffic.BATCH_SIZE_MAX", 3)
     both = [another(storage, clock), another(storage, clock)]
     for number in range(5):
         storage.log.append([delivery(number)] * 4)

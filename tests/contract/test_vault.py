@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
+from adapters.deliveries.intake import delivery_of
+from adapters.deliveries.quarantine import CannotSettle, Quarantine
 from adapters.evidence import verifying
 from adapters.evidence.verifying import Verdict
-from adapters.intake import delivery_of
-from adapters.ledger import Receipt
-from adapters.order_search import OrderFilter
+from adapters.ledger.application import Receipt
+from adapters.ledger.registering import Terms
 from adapters.providers import Provider, Request
-from adapters.quarantine import CannotSettle, Quarantine
-from adapters.registering import Terms
+from adapters.queries.order_search import OrderFilter
 from adapters.service import Service, providers
 from adapters.settings import Settings
 from adapters.vault import VaultTrouble, keys, rotating
@@ -424,8 +424,8 @@ def test_no_random_byte_that_was_drawn_ahead_is_given_twice(
 
 def test_of_a_duplicate_nothing_is_sealed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.hears("sevi", paid(shop))
-    monkeypatch.setattr("adapters.protecting.body_digest", pytest.fail)
-    monkeypatch.setattr("adapters.protecting.seal_private", pytest.fail)
+    monkeypatch.setattr("adapters.ledger.protecting.body_digest", pytest.fail)
+    monkeypatch.setattr("adapters.ledger.protecting.seal_private", pytest.fail)
     (again,) = shop.hears("sevi", paid(shop))
     assert again.outcome is Outcome.DUPLICATE
 

@@ -7,8 +7,8 @@ committed, and is honest about everything else. The suite must catch it.
 import asyncio
 
 from adapters.cli.main import main
-from adapters.group_commit import GroupCommit
-from adapters.ledger import Delivery, OrderLedger, Receipt
+from adapters.ledger.application import Delivery, OrderLedger, Receipt
+from adapters.ledger.group_commit import GroupCommit
 from domain.log import stream_of
 from domain.order import Decision, Order, decide, project
 from domain.payment import Outcome, PaymentNotice

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ledger import Delivery as Told
+from adapters.ledger.application import Delivery as Told
 from adapters.service import Service
 from adapters.settings import load_settings
 from adapters.storage.log import LogEntry

@@ -180,7 +180,7 @@ def test_a_fixed_fold_is_rebuilt_compared_and_switched_under_load(shop: Shop) ->
 
 def _check_against_all_events(url: str) -> None:
     """A fresh fold of every event equals the live tables."""
-    from adapters.event_source import EventSource
+    from adapters.read_models.event_source import EventSource
 
     storage = open_storage(url, PROJECTIONS)
     try:

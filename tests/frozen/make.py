@@ -14,12 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adapters.access.roles import user_of_this_process
-from adapters.erasing import Eraser
-from adapters.intake import delivery_of
-from adapters.ledger import Command
-from adapters.order_search import OrderFilter
-from adapters.payment_search import PaymentFilter
+from adapters.deliveries.intake import delivery_of
+from adapters.erasure.erasing import Eraser
+from adapters.ledger.application import Command
 from adapters.providers import Request, make_provider
+from adapters.queries.order_search import OrderFilter
+from adapters.queries.payment_search import PaymentFilter
 from adapters.service import Service, webhook_secrets
 from adapters.settings import Settings
 from domain.events import Verdict

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.evidence import verifying
 from adapters.evidence.notes import PublicKey, SignedCheckpoint
-from adapters.rebuilding import Rebuild
+from adapters.read_models.rebuilding import Rebuild
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage import postgres_schema, sqlite_schema

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.event_source import EventSource
-from adapters.ledger import OrderLedger
+from adapters.ledger.application import OrderLedger
+from adapters.read_models.event_source import EventSource
 from adapters.storage.opening import Storage, open_storage
 from projections.known import PROJECTIONS
 from projections.model import Projection

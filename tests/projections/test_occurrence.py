@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.queries import OrderView, order_after
+from adapters.queries.queries import OrderView, order_after
 from domain.events import ReviewReason, ReviewResolved, Verdict
 from domain.log import Position, Recorded
 from domain.order import Order, OrderEvent, Unregistered, evolve

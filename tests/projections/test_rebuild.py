@@ -5,9 +5,9 @@ from threading import Event, Thread
 
 import pytest
 
-from adapters.folding import Poisoned, fold_part
-from adapters.parity import Difference, Parity, csv_lines
-from adapters.rebuilding import Rebuild
+from adapters.read_models.folding import Poisoned, fold_part
+from adapters.read_models.parity import Difference, Parity, csv_lines
+from adapters.read_models.rebuilding import Rebuild
 from adapters.storage.opening import Storage
 from adapters.storage.rebuilds import Refused
 from domain.log import Position

@@ -7,8 +7,8 @@ from threading import Event, Thread
 
 import pytest
 
-from adapters.event_source import EventSource
-from adapters.ledger import OrderLedger
+from adapters.ledger.application import OrderLedger
+from adapters.read_models.event_source import EventSource
 from adapters.storage import postgres_schema
 from adapters.storage.evidence_sqlite import SQLiteEvidence
 from adapters.storage.log import StorageUnavailable

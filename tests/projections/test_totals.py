@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.totals import totals
+from adapters.queries.totals import totals
 from domain.log import Position, Recorded
 from domain.order import Order, OrderEvent, Unregistered, decide, evolve
 from domain.payment import Payment, PaymentNotice, PaymentStatus

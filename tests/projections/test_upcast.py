@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from adapters import mapper
-from adapters.rebuilding import Rebuild
+from adapters.ledger import mapper
+from adapters.read_models.rebuilding import Rebuild
 from domain.order import PaymentReceived
 from projections.audit_history import AUDIT_HISTORY, HISTORY
 from projections.order_status import ORDER_STATUS, ORDERS

@@ -5,12 +5,12 @@ from time import monotonic, sleep
 
 import pytest
 
-from adapters import watching
-from adapters.folding import Poisoned
+from adapters.read_models import watching
+from adapters.read_models.folding import Poisoned
+from adapters.read_models.verifying import Verifier
+from adapters.read_models.watching import Watch
 from adapters.storage.rebuilds import Refused
 from adapters.storage.views import Views
-from adapters.verifying import Verifier
-from adapters.watching import Watch
 from domain.log import Position
 from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES

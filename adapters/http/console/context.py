@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.limiter import FailureLimiter
 from adapters.access.roles import Caller, Role
-from adapters.group_commit import GroupCommit
 from adapters.http.access import Door
 from adapters.http.console.session import Box, Session, Sessions
 from adapters.http.quarantine import Settling
 from adapters.jobs import JobRunner
-from adapters.keepers import Keeper
-from adapters.provider_views import ProviderDirectory
+from adapters.ledger.group_commit import GroupCommit
+from adapters.queries.provider_views import ProviderDirectory
+from adapters.read_models.keepers import Keeper
 from adapters.secrets import made_once
 from adapters.service import Service, folder_of
 from adapters.storage.ended_sessions import EndedSessions

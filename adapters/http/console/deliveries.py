@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
-from adapters.delivery_views import (
+from adapters.deliveries.views import (
     Settled,
     delivery_page,
     kept_refusals,
@@ -27,7 +27,7 @@ from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.rendering import Pages, url_of
 from adapters.http.deliveries import DeliveryId, find, wanted_of
 from adapters.http.quarantine import quarantine_list, set_aside
-from adapters.registering import plain
+from adapters.ledger.registering import plain
 from domain.payment import Outcome
 
 REASON_MAX = 255

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from adapters.queries import EventView
+from adapters.queries.queries import EventView
 from domain.order import Delivered, Disposition, OrderStatus, PaymentFailed
 from domain.payment import PaymentStatus
 from domain.transitions import TRANSITIONS, Then, edges

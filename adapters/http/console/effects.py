@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
-from adapters.effect_views import effect_page, effect_view
 from adapters.effects.acting import CannotAct, EffectDesk
 from adapters.effects.state import State
 from adapters.http.access import store_of_list
@@ -16,6 +15,7 @@ from adapters.http.console.asking import PAGE_SIZE, Name, Row, asked
 from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.deliveries import REASON_WANTED, reason_of
 from adapters.http.console.rendering import Pages, url_of
+from adapters.queries.effect_views import effect_page, effect_view
 from adapters.storage.effects import EffectFilter, EffectRow, EffectStore
 
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Role
-from adapters.delivery_views import delivery_view
-from adapters.erasing import Eraser, ErasureAnswer
+from adapters.deliveries.views import delivery_view
+from adapters.erasure.erasing import Eraser, ErasureAnswer
 from adapters.http.access import store_of_order
 from adapters.http.api import find_order, history_of, wait_for
 from adapters.http.commands import resolve
@@ -25,9 +25,9 @@ from adapters.http.console.rendering import HEADERS, Pages, url_of
 from adapters.http.console.timeline import REASONS, steps_of
 from adapters.http.erasure import Reason, erase, preview
 from adapters.http.evidence import bundle_of
-from adapters.past import Clocks
-from adapters.queries import HistoryView, OrderView, Queries
-from adapters.registering import Decision
+from adapters.ledger.registering import Decision
+from adapters.queries.past import Clocks
+from adapters.queries.queries import HistoryView, OrderView, Queries
 from adapters.service import Service
 from adapters.storage.evidence import KeptCheckpoint
 from adapters.storage.order_deliveries import deliveries_of

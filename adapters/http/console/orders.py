@@ -9,7 +9,6 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, Field
 
 from adapters.access.roles import Role
-from adapters.exports import csv_of
 from adapters.http.access import store_of_list
 from adapters.http.api import MEDIA_TYPES
 from adapters.http.console.asking import (
@@ -24,8 +23,9 @@ from adapters.http.console.asking import (
 )
 from adapters.http.console.context import Console, Visit
 from adapters.http.console.rendering import HEADERS, Pages, changed, url_of
-from adapters.order_search import BadCursor, OrderFilter, amount_asked
-from adapters.queries import OrderPage, OrderView
+from adapters.queries.exports import csv_of
+from adapters.queries.order_search import BadCursor, OrderFilter, amount_asked
+from adapters.queries.queries import OrderPage, OrderView
 from domain.order import OrderStatus
 
 KINDS = {

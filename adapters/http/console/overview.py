@@ -10,7 +10,7 @@ from adapters.http.console.charts import per_minute
 from adapters.http.console.context import Console, Visit
 from adapters.http.console.orders import KINDS
 from adapters.http.console.rendering import Pages, url_of
-from adapters.overview import COUNTED_MAX, MINUTES, Overview, Overviews
+from adapters.queries.overview import COUNTED_MAX, MINUTES, Overview, Overviews
 from domain.order import OrderStatus
 
 LIVE_SECONDS = 5.0

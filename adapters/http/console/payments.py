@@ -8,7 +8,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from adapters.access.roles import Role
-from adapters.exports import csv_lines
 from adapters.http.access import store_of_list
 from adapters.http.api import MEDIA_TYPES
 from adapters.http.console.asking import (
@@ -25,8 +24,9 @@ from adapters.http.console.context import Console, Visit
 from adapters.http.console.orders import STALE_CURSOR
 from adapters.http.console.rendering import HEADERS, Pages, changed
 from adapters.http.console.timeline import KINDS
-from adapters.order_search import BadCursor
-from adapters.payment_search import PaymentFilter
+from adapters.queries.exports import csv_lines
+from adapters.queries.order_search import BadCursor
+from adapters.queries.payment_search import PaymentFilter
 from domain.payment import PaymentStatus
 
 

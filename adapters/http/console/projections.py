@@ -13,7 +13,7 @@ from adapters.http.console.context import Console, Submission, Visit
 from adapters.http.console.live import JOB_SECONDS
 from adapters.http.console.rendering import Pages, url_of
 from adapters.jobs import rebuild_of
-from adapters.read_models import (
+from adapters.read_models.read_model import (
     FAILURES,
     ReadModel,
     explained,

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from adapters.delivery_views import DeliveryView
-from adapters.effect_views import EffectView
-from adapters.queries import EventView, HistoryView
+from adapters.deliveries.views import DeliveryView
+from adapters.queries.effect_views import EffectView
+from adapters.queries.queries import EventView, HistoryView
 from domain.gate import MISMATCHES
 from domain.log import Position
 from domain.order import (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters.cli.main import main
-from adapters.intake import delivery_of
-from adapters.ledger import Delivery, Receipt
+from adapters.deliveries.intake import delivery_of
+from adapters.ledger.application import Delivery, Receipt
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service

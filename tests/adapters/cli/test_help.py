@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from adapters.cli import options
 from adapters.cli.main import app
-from adapters.queries import PAGE_SIZE_MAX
+from adapters.queries.queries import PAGE_SIZE_MAX
 from tests.adapters.cli.shops import CommandLine
 
 ROOT: Any = get_command(app)

@@ -113,7 +113,7 @@ def test_one_that_breaks_off_says_so_in_the_log_and_how_to_go_on(
     def fails(*_: Any) -> Any:
         raise StorageUnavailable("the disk is full")
 
-    monkeypatch.setattr("adapters.importing.record_patiently", fails)
+    monkeypatch.setattr("adapters.imports.importing.record_patiently", fails)
     ran = run(*IMPORT, "export.jsonl")
     assert ran.code == 1
     first, second = ran.stderr.decode().splitlines()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.past import EVENTS_AT_ONCE, STEPS_MAX
+from adapters.queries.past import EVENTS_AT_ONCE, STEPS_MAX
 from tests.adapters.cli.shops import CommandLine, Shop
 
 LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat()

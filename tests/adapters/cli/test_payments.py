@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters import exports, queries
-from adapters.queries import EventView
+from adapters.queries import exports, queries
+from adapters.queries.queries import EventView
 from tests.adapters.cli.shops import CommandLine, Shop
 
 MANY = 400

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.rebuilding import Rebuild
+from adapters.read_models.rebuilding import Rebuild
 from domain.log import Position
 from projections.order_status import ORDER_STATUS
 from projections.runner import CheckpointMoved, Followed, Poison

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters import quarantine
+from adapters.deliveries import quarantine
+from adapters.deliveries.refusals import RefusalNotes
 from adapters.providers import Refused, Request, reading, sevi
-from adapters.refusals import RefusalNotes
 from adapters.service import Service, providers
 from adapters.settings import load_settings
 from tests.adapters.cli.shops import CommandLine, Shop

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.queries import HistoryView
+from adapters.queries.queries import HistoryView
 from domain.order import News
 from domain.payment import Origin, Outcome
 from tests.adapters.cli.shops import CommandLine, Ran, Shop

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from adapters.access.roles import Caller
+from adapters.deliveries.intake import delivery_of
 from adapters.effects.base import Answer, Effect, Verdict
 from adapters.effects.dispatch import Pace, Worker
 from adapters.effects.outbox import Outbox
-from adapters.intake import delivery_of
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service

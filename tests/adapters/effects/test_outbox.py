@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from adapters import mapper
 from adapters.effects.outbox import effect_id
+from adapters.ledger import mapper
 from domain.payment import Origin
 from tests.adapters.effects.ledgers import SHOP, Ledger
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import psycopg
 
-from adapters.bodies import Bodies
 from adapters.evidence.keys import Signer
 from adapters.evidence.sealer import Sealer
-from adapters.ledger import OrderLedger
+from adapters.ledger.application import OrderLedger
 from adapters.storage.evidence import EvidenceStore
 from adapters.storage.opening import open_storage
+from adapters.vault.bodies import Bodies
 from domain.payment import PaymentNotice, PaymentStatus
 from tests.notices import delivery, notice
 from tests.vaults import ledger_of

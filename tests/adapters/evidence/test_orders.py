@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.evidence.orders import Orders, read_facts
-from adapters.mapper import EventMapper
+from adapters.ledger.mapper import EventMapper
 from adapters.storage.evidence import RawRow, StoredRow
 from domain.order import ImpossibleHistory, Order, OrderEvent, decide, evolve
 from tests.strategies import notices

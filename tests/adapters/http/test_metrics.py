@@ -15,7 +15,7 @@ from adapters.secrets import new_api_token, token_sha256
 from adapters.storage.access import Operation, TokenRow, TokenStore
 from adapters.storage.log import StorageUnavailable, utc_now
 from adapters.storage.sqlite_views import SQLiteViews
-from adapters.tally import Histogram
+from adapters.telemetry.tally import Histogram
 from projections.order_status import ORDER_STATUS
 from tests.adapters.http.local import API_TOKEN, TOKENS, LocalService
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters import queries
+from adapters.queries import queries
 from tests.adapters.http.local import LocalService, pages, problem
 from tests.adapters.providers.sevi_bodies import linked_transaction, lone_transaction
 

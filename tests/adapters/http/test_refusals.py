@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from adapters.access.roles import Caller
+from adapters.deliveries.refusals import RefusedDeliveries
 from adapters.providers import Provider, Refused, Request
 from adapters.providers.verifying import HmacHeader
-from adapters.refusals import RefusedDeliveries
 from adapters.service import providers
 from adapters.storage.log import StorageUnavailable
 from tests.adapters.http.local import PROVIDERS, LocalService

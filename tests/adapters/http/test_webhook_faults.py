@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters import group_commit
-from adapters.group_commit import Limits
 from adapters.http import webhooks
+from adapters.ledger import group_commit
+from adapters.ledger.group_commit import Limits
 from adapters.providers import Request
 from adapters.providers.sevi import Sevi
 from adapters.storage.log import LogEntry, StorageUnavailable, VersionConflict

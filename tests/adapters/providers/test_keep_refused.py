@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from adapters.deliveries.refusals import kept_headers
 from adapters.providers import Verified, kind_of
 from adapters.providers.configuration import ProviderSettings
-from adapters.refusals import kept_headers
 from tests.adapters.providers.tables import (
     KINDS,
     MAPPING,

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
-from adapters import order_search
 from adapters.access import doorkeeper
 from adapters.access.roles import Role
 from adapters.http.console import orders, payments
+from adapters.queries import order_search
 from tests.adapters.http.console.browser import Browser, headers_of, text_of
 from tests.adapters.http.local import LocalService
 from tests.adapters.http.test_access import Holder
@@ -160,7 +160,7 @@ def test_the_csv_holds_what_is_asked_and_nothing_that_runs(reader: Browser) -> N
 
 
 def test_a_long_csv_goes_on_page_by_page(reader: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.queries.STREAM_PAGE_SIZE", 2)
+    monkeypatch.setattr("adapters.queries.queries.STREAM_PAGE_SIZE", 2)
     assert len(rows(reader.get("/console/orders.csv").text)) == 6
     assert len(rows(reader.get("/console/payments.csv").text)) == 7
 

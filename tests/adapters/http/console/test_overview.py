@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters import overview
 from adapters.http.console.charts import HEIGHT, WIDTH, per_minute
 from adapters.http.console.diagram import SHAPES, machine
-from adapters.overview import Kept
+from adapters.queries import overview
+from adapters.queries.overview import Kept
 from adapters.storage.rates import Minute, Rates
 from domain.order import OrderStatus
 from domain.transitions import edges

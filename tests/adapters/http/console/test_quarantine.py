@@ -6,7 +6,7 @@ import json
 import pytest
 
 from adapters.access.roles import Role
-from adapters.delivery_views import READ_BODY
+from adapters.deliveries.views import READ_BODY
 from tests.adapters.http.console.browser import Browser, text_of
 from tests.adapters.http.local import LocalService
 from tests.adapters.http.test_access import Holder

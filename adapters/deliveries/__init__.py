@@ -1,0 +1,1 @@
+"""What came in, whichever way: taken, set aside, refused."""

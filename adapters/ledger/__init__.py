@@ -1,0 +1,1 @@
+"""The writing side: commands decided in batches, and stored together."""

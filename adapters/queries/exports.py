@@ -1,0 +1,58 @@
+"""Lists as lines of a file, for whoever takes them elsewhere: CSV and JSON lines."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters.queries.queries import EventView
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+Lines = Callable[[Iterable[EventView]], Iterator[str]]
+
+
+def csv_lines(events: Iterable[EventView]) -> Iterator[str]:
+    """Events as CSV."""
+    return csv_of(EventView, events)
+
+
+def csv_of(kind: type[BaseModel], items: Iterable[BaseModel]) -> Iterator[str]:
+    """Items of a kind as CSV (RFC 4180) with a header line; a list of texts is one cell. A text
+    that a spreadsheet would run as a formula gets an apostrophe in front."""
+    columns = list(kind.model_fields)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    for item in items:
+        values = item.model_dump(mode="json")
+        writer.writerow([harmless(_cell(values[column])) for column in columns])
+        yield _taken(buffer)
+    yield _taken(buffer)
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, list) else value
+
+
+def json_lines(events: Iterable[EventView]) -> Iterator[str]:
+    """Events as JSON lines."""
+    for event in events:
+        yield event.model_dump_json() + "\n"
+
+
+FORMATS: Mapping[str, Lines] = {"csv": csv_lines, "jsonl": json_lines}
+
+
+def _taken(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def harmless(value: object) -> object:
+    """A value of a CSV file; a text that a spreadsheet would run gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -1,0 +1,1 @@
+"""Who keeps the read models, makes them anew, compares and watches them."""
