@@ -96,7 +96,11 @@ def test_a_made_token_may_do_what_it_was_made_for(door: Door) -> None:
     assert door.admit(SECRET) == [caller]
 
 
-@pytest.mark.parametrize("other", [SECRET[:-1], SECRET + "x", SECRET.lower(), "", "olt_", "x"])
+@pytest.mark.parametrize(
+    "other",
+    [SECRET[:-1], SECRET + "x", SECRET.lower(), "", "olt_", "x"],
+    ids=["shorter", "longer", "in lower case", "none", "the prefix", "something else"],
+)
 def test_any_other_is_a_strangers(door: Door, other: str) -> None:
     door.store.create(BOOKS, OPERATION)
     assert door.admit(other) == [None]
