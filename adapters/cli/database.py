@@ -56,7 +56,9 @@ def check() -> None:
     schema, url = _schema()
     problems = schema.check(url)
     if problems:
-        raise Failed("; ".join(problems) + ": run order-ledger db init")
+        told = "; ".join(problems)
+        mended = any(problem.endswith("is missing") for problem in problems)
+        raise Failed(f"{told}: run order-ledger db init" if mended else told)
     typer.echo("the schema is this release's own")
 
 
