@@ -146,7 +146,7 @@ class Worker:
         """What an answer makes of the effect and of the target."""
         now, attempts = self._store.clock(), row.attempts + 1
         if answer.verdict is Verdict.SENT:
-            return Attempt(State.SENT, now, answer.said, None, None, 0, None)
+            return Attempt(State.SENT, now, answer.said, None, None, 0, None, None, at.failures)
         # An effect that failed before tells nothing new of the target, unless that is being tried.
         is_news = row.attempts == 0 or at.failures >= self._pace.breaker_failures
         failures = at.failures + (1 if is_news else 0)
@@ -169,6 +169,7 @@ class Worker:
             failures,
             open_until,
             f"it answered {answer.said}" if is_stop else None,
+            at.failures,
         )
 
 
