@@ -376,3 +376,9 @@ def test_a_read_model_that_stands_still_is_no_silent_gap(
     assert ran.code == 1
     assert "order_status stands still before FromTheFuture" in ran.complaint
     assert "0-3" in ran.complaint
+
+
+def test_terms_that_nobody_can_pay_are_wrong_usage(shop: Shop, order_ledger: CommandLine) -> None:
+    ran = order_ledger("orders", "register", "U2", "--amount", "15000.50", "--currency", "UGX")
+    assert ran.code == 2
+    assert "UGX has no digits after the point" in " ".join(ran.stderr.decode().split())
