@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 EXIT_FINDINGS = 3
 OVERLAP_DAYS = 30
-VERIFY_EXAMPLES = ending(
-    "verify", "verify --since checkpoint-0-000000000600.txt", "verify --resume notes.json --json"
+VERIFY_EXAMPLES = (
+    ending(
+        "verify",
+        "verify --since checkpoint-0-000000000600.txt",
+        "verify --resume notes.json --json",
+    )
+    + " And 3: something was found."
 )
 BUNDLE_EXAMPLES = ending("bundle 42 -o 42.json", "bundle 42 --since kept.txt -o 42.json")
 checkpoint = group(

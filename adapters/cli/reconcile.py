@@ -28,7 +28,7 @@ EXAMPLES = (
         "reconcile sevi --since 2026-01-05T00:00:00Z --apply --reason 'down on Sunday'",
         "reconcile statement.csv --provider till --json",
     )
-    + " 3 something does not agree."
+    + " And 3: something does not agree."
 )
 
 

@@ -3,7 +3,9 @@
 import logging
 import os
 import shlex
+import signal
 import socket
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
@@ -85,6 +87,10 @@ def _serve_alone(settings: Settings, listener: socket.socket, keeper: Keeper) ->
         else:
             service.tracing.told = keeper.tell  # it wakes as well
     app = create_app(service, keeper)
+    # The web server raises the signal that stopped it again, when all is answered and closed: who
+    # was asked to stop and did so ends with 0, as several web processes and the keeper do.
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interruption, lambda *_: sys.exit(0))
     typer.echo(_welcome(settings, _url(listener)))
     uvicorn.Server(_config(app)).run(sockets=[listener])
 

@@ -20,7 +20,7 @@ def workers(tmp_path: Path, postgres_url: str) -> Iterator[RunningServer]:
     arguments = ("--port", "0", "--workers", "3")
     running = RunningServer(tmp_path, {VARIABLE: postgres_url}, arguments)
     yield running
-    running.stop()
+    assert running.stop() == 0, "they were asked to stop, and did"
 
 
 @pytest.fixture

@@ -43,6 +43,22 @@ def test_every_command_and_option_explains_itself(order_ledger: CommandLine, pat
     assert order_ledger(*path.split(), "-h").out == ran.out
 
 
+ENDS_WITH_THREE = (
+    "verify",
+    "reconcile",
+    "projections rebuild",
+    "projections verify",
+)
+
+
+@pytest.mark.parametrize("path", ENDS_WITH_THREE)
+def test_a_command_that_ends_with_a_code_of_its_own_names_it(
+    order_ledger: CommandLine, path: str
+) -> None:
+    shown = " ".join(order_ledger(*path.split(), "--help").out.split())
+    assert "And 3: " in shown.partition(options.EXIT_CODES)[2]
+
+
 @pytest.mark.parametrize("path", EVERY)
 def test_a_list_of_commands_cuts_no_sentence(
     order_ledger: CommandLine, path: str, monkeypatch: pytest.MonkeyPatch
