@@ -156,6 +156,25 @@ def _move(
         yield PAYMENTS, row
 
 
+def paid(history: Iterable[Recorded[OrderEvent]]) -> tuple[Decimal, str | None] | None:
+    """What the payments of an order that count add up to by its events, and in which currency: what
+    the completed ones moved that were named, else what its PAID told. None where none is, where an
+    amount was not told, and where they are of several currencies."""
+    rows: dict[Place, Row] = {}
+    for recorded in history:
+        for table, row in fold(rows, recorded):
+            rows[table, table.key_of(row)] = row
+    named = [row for row in rows.values() if isinstance(row, PaymentRow)]
+    stated = [row for row in rows.values() if isinstance(row, StatedRow)]
+    pieces = [row for row in named or stated if row.status == _PAID.value]
+    amounts = [row.amount for row in pieces if row.amount is not None]
+    currencies = {row.currency for row in pieces}
+    if len(amounts) < len(pieces) or len(currencies) != 1:
+        return None
+    (currency,) = currencies
+    return exact_sum(amounts), currency
+
+
 class Total(NamedTuple):
     """What moved on a day by a provider, in a currency, with a status; `unknown` of the `payments`
     told no amount."""

@@ -40,7 +40,7 @@ from projections.order_status import ORDER_STATUS
 
 if TYPE_CHECKING:
     from adapters.queries.order_search import OrderFilter
-    from adapters.queries.queries import OrderPage, OrderView, Queries
+    from adapters.queries.queries import OrderDetail, OrderPage, Queries
     from adapters.service import Service
 
 app = group(
@@ -76,7 +76,10 @@ def show(
         if as_of is None and occurred_before is None:
             order = service.queries.order(store, found)
         else:
-            order = service.past.order(store, found, Clocks(as_of, occurred_before))
+            clocks = Clocks(as_of, occurred_before)
+            order = service.past.order(store, found, clocks)
+            if order is None and found != order_id:  # its news was moved to that order later
+                order = service.past.order(store, order_id, clocks)
         if order is None:
             raise Failed(f"nothing was known of order {found}, or had happened to it, then")
         if as_json:
@@ -259,7 +262,7 @@ def find_order(queries: "Queries", store: str, named: str) -> str:
     return found
 
 
-def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
+def _facts(order: "OrderDetail") -> list[tuple[str, str | None]]:
     return [
         ("Order", order.order_id),
         ("Store", order.store),
@@ -267,6 +270,7 @@ def _facts(order: "OrderView") -> list[tuple[str, str | None]]:
         ("Payment", order.payment_status),
         ("Review", words(order.review)),
         ("Amount", money(order.amount, order.currency)),
+        ("Paid", money(order.paid_amount, order.currency)),
         ("Registered", "yes" if order.registered else "no"),
         ("Personal data", "erased" if order.erased else "kept"),
         ("Parked since", exact_time(order.parked_since)),

@@ -13,7 +13,7 @@ from adapters.effects.configuration import EffectSettings
 from adapters.providers.configuration import ProviderSettings
 
 if TYPE_CHECKING:
-    from adapters.queries.queries import OrderView
+    from adapters.queries.queries import OrderDetail
 
 TYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -39,7 +39,7 @@ class Effect:
     position: str
     version: int
     recorded_at: datetime
-    order: "OrderView"
+    order: "OrderDetail"
     provider_order_id: str | None = None
 
     def message(self) -> bytes:

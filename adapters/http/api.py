@@ -27,8 +27,8 @@ from adapters.queries.queries import (
     PAGE_SIZE_MAX,
     AmbiguousReference,
     HistoryView,
+    OrderDetail,
     OrderPage,
-    OrderView,
     PaymentPage,
     Queries,
 )
@@ -216,7 +216,7 @@ def _add_order_routes(router: APIRouter, queries: Queries, past: Past, auditor: 
         min_position: PositionText | None = None,
         as_of: AsOf | None = None,
         occurred_before: OccurredBefore | None = None,
-    ) -> OrderView:
+    ) -> OrderDetail:
         """An order, by its id or a reference that is its alone.
 
         `min_position` waits until the read model has come that far. With `as_of` or
@@ -229,7 +229,10 @@ def _add_order_routes(router: APIRouter, queries: Queries, past: Past, auditor: 
             with _ambiguity_told():
                 return _found(await run_in_threadpool(queries.order, store, order_id))
         clocks = Clocks(as_of, occurred_before)
-        return _found(await run_in_threadpool(past.order, store, found, clocks))
+        told = await run_in_threadpool(past.order, store, found, clocks)
+        if told is None and found != order_id:  # its news was moved to that order later
+            told = await run_in_threadpool(past.order, store, order_id, clocks)
+        return _found(told)
 
 
 def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> None:

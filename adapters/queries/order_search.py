@@ -97,6 +97,19 @@ class Listed(NamedTuple):
     after: Cursor | None
 
 
+def is_moved(row: OrderRow) -> bool:
+    """Whether all that was told of an order was taken in by a registered one: nobody registered
+    it, no news was applied to it, and none waits."""
+    return row.provider is None and not row.registered and row.parked_since is None
+
+
+# The others, in SQL. No index begins with these columns, nor is one to be taken for them.
+NOT_MOVED = (
+    't."provider" IS NOT NULL OR coalesce(t."registered", 0) <> 0 '
+    'OR coalesce(t."parked_since", 0) <> 0'
+)
+
+
 def list_orders(
     reader: Reader,
     wanted: OrderFilter,
@@ -156,6 +169,8 @@ def _conditions(
     ):
         if value is not None:
             into.append((condition, [param(value)]))
+    if wanted.status is not None:  # what was moved has its status where it went
+        (walked if by_key else chosen).append((f"({NOT_MOVED})", []))
     if wanted.review_open:
         chosen.append(("t.\"review\" > ''", []))  # IS NOT NULL finds no index
     if wanted.parked:

@@ -14,12 +14,14 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from adapters.ledger.mapper import decode
-from adapters.queries.order_search import Hidden, OrderFilter, write_cursor
+from adapters.queries.order_search import Hidden, OrderFilter, is_moved, write_cursor
 from adapters.queries.queries import (
     EventView,
+    OrderDetail,
     OrderPage,
     OrderView,
     Queries,
+    order_after,
     order_view,
     read_position,
     row_after,
@@ -84,11 +86,14 @@ class Past:
         self._events = events
         self._queries = queries
 
-    def order(self, store: str, order_id: str, clocks: Clocks) -> OrderView | None:
+    def order(self, store: str, order_id: str, clocks: Clocks) -> OrderDetail | None:
         """An order as it was; None where nothing was known of it, or had happened to it."""
         stream = stream_of(store, order_id)
-        row = self._orders([stream], self._upto(clocks.as_of), clocks).get(stream)
-        return order_view(row) if row is not None else None
+        histories = self._histories([stream], self._upto(clocks.as_of))
+        order = order_after(_happened(histories.get(stream, ()), clocks))
+        if order is not None and clocks.occurred_before is not None:
+            order.paid_amount = None  # payments are added up as they were recorded
+        return order
 
     def orders(
         self,
@@ -123,7 +128,7 @@ class Past:
         """Whether an order, as it was, is wanted."""
         named = wanted.reference in _names_of(order) or hidden.reference in order.hidden
         return (
-            (wanted.status is None or order.status == wanted.status)
+            (wanted.status is None or (order.status == wanted.status and not is_moved(order)))
             and (not wanted.review_open or order.review is not None)
             and (not wanted.parked or order.parked_since is not None)
             and (wanted.reference is None or named)
@@ -231,10 +236,7 @@ class Past:
     def _orders(self, streams: Sequence[str], upto: int, clocks: Clocks) -> Mapping[str, OrderRow]:
         orders: dict[str, OrderRow] = {}
         for stream, history in self._histories(streams, upto).items():
-            happened: Iterable[Recorded[OrderEvent]] = history
-            if clocks.occurred_before is not None:
-                happened = occurred_before(history, clocks.occurred_before)
-            order = row_after(happened)
+            order = row_after(_happened(history, clocks))
             if order is not None:
                 orders[stream] = order
         return orders
@@ -247,6 +249,14 @@ class Past:
                 if row[0] <= upto:
                     histories.setdefault(row[1], []).append(_recorded(row))
         return histories
+
+
+def _happened(
+    history: Sequence[Recorded[OrderEvent]], clocks: Clocks
+) -> Sequence[Recorded[OrderEvent]]:
+    if clocks.occurred_before is None:
+        return history
+    return list(occurred_before(history, clocks.occurred_before))
 
 
 def _names_of(order: OrderRow) -> tuple[str, ...]:

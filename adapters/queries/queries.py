@@ -13,6 +13,7 @@ from adapters.queries.order_search import (
     Hidden,
     Listed,
     OrderFilter,
+    is_moved,
     list_orders,
     read_cursor,
     write_cursor,
@@ -22,12 +23,13 @@ from adapters.storage.effects import EffectStore
 from adapters.storage.views import Reader, Views
 from adapters.vault.bodies import Bodies
 from domain.log import Position, Recorded, stream_of
-from domain.money import amount_text
-from domain.order import News, OrderEvent
+from domain.money import amount_text, exact_amount
+from domain.order import News, OrderEvent, ParkedNewsMoved
 from domain.payment import Origin
 from projections.audit_history import HISTORY, HistoryRow
 from projections.model import Place, Row
 from projections.order_status import ORDER_STATUS, ORDERS, REFERENCES, OrderRow
+from projections.totals import paid
 
 PAGE_SIZE_MAX = 1000
 STREAM_PAGE_SIZE = 1000
@@ -54,6 +56,14 @@ class OrderView(BaseModel):
     registered: bool
     parked_since: datetime | None
     erased: bool
+
+
+class OrderDetail(OrderView):
+    """An order by itself. `paid_amount` is what its payments that count add up to, in its currency:
+    each completed one that was named, else what its PAID told. It is null where none is known, or
+    was paid in another currency, and where `occurred_before` is asked for."""
+
+    paid_amount: str | None
 
 
 class ParkedNews(BaseModel):
@@ -169,17 +179,31 @@ class Queries:
         row = self._find(store, name)
         return row.order_id if row else None
 
-    def order(self, store: str, name: str) -> OrderView | None:
+    def order(self, store: str, name: str) -> OrderDetail | None:
         """An order now, by its id or, where none has it, by this reference.
 
         Raises `AmbiguousReference` where several orders share the reference.
         """
         row = self._find(store, name)
-        return order_view(row) if row else None
+        if row is None:
+            return None
+        return order_detail(row, self._history(stream_of(store, row.order_id))[: row.version])
 
     def _find(self, store: str, name: str) -> OrderRow | None:
         typed = self._ledger.vault.hashing.reference(name)
-        return self._views.read(lambda reader: _find(reader, store, name, typed))
+        row = self._views.read(lambda reader: _find(reader, store, name, typed))
+        if row is None or not is_moved(row):
+            return row
+        history = self._history(stream_of(store, row.order_id))
+        there = [(store, e.event.to) for e in history if isinstance(e.event, ParkedNewsMoved)][-1:]
+        return next(iter(self._views.read(lambda reader: reader.rows(ORDERS, there))), row)
+
+    def _history(self, stream: str) -> list[Recorded[OrderEvent]]:
+        """The events of an order; none where one is damaged, of which `verify` tells."""
+        try:
+            return self._ledger.history(stream)
+        except MapperDeserialisationError:
+            return []
 
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
@@ -270,11 +294,7 @@ class Queries:
 
     def _tell_private(self, stream: str, events: Sequence[EventView]) -> None:
         """Add what is private in events of an order, as long as its key is there."""
-        try:
-            history = self._ledger.history(stream)
-        except MapperDeserialisationError:
-            return  # a damaged event: `verify` tells of it
-        news = [told.event for told in history if isinstance(told.event, News)]
+        news = [told.event for told in self._history(stream) if isinstance(told.event, News)]
         private = self._bodies.private(news)
         for event in events:
             if (personal := private.get(event.version)) is not None:
@@ -300,10 +320,11 @@ def _find(reader: Reader, store: str, name: str, typed: str) -> OrderRow | None:
     return rows[0] if rows else None
 
 
-def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
+def order_after(history: Iterable[Recorded[OrderEvent]]) -> OrderDetail | None:
     """An order as its first events tell it, folded from them."""
-    row = row_after(history)
-    return order_view(row) if row is not None else None
+    told = list(history)
+    row = row_after(told)
+    return order_detail(row, told) if row is not None else None
 
 
 def row_after(history: Iterable[Recorded[OrderEvent]]) -> OrderRow | None:
@@ -336,6 +357,14 @@ def order_view(row: OrderRow) -> OrderView:
         parked_since=row.parked_since,
         erased=bool(row.erased),
     )
+
+
+def order_detail(row: OrderRow, history: Iterable[Recorded[OrderEvent]]) -> OrderDetail:
+    """The same with what its events tell besides."""
+    amount, currency = paid(history) or (None, None)
+    is_known = amount is not None and currency is not None and currency == row.currency
+    told = amount_text(exact_amount(amount, currency)) if is_known and amount is not None else None
+    return OrderDetail(**order_view(row).model_dump(), paid_amount=told)
 
 
 def _event_view(row: HistoryRow, body_sha256: str | None) -> EventView:

@@ -1,13 +1,13 @@
 """What had happened before an instant, of what is known: the providers' clocks beside the log's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.queries.queries import OrderView, order_after
+from adapters.queries.queries import OrderView, order_view, row_after
 from domain.events import ReviewReason, ReviewResolved, Verdict
 from domain.log import Position, Recorded
 from domain.order import Order, OrderEvent, Unregistered, evolve
@@ -43,6 +43,11 @@ def history(
             at = minute(60 + len(recorded))
             recorded.append(Recorded(Position(0, len(recorded) + 1), at, event))
     return recorded
+
+
+def order_after(events: Iterable[Recorded[OrderEvent]]) -> OrderView | None:
+    row = row_after(events)
+    return None if row is None else order_view(row)
 
 
 def true_before(events: Sequence[Recorded[OrderEvent]], instant: datetime) -> OrderView | None:

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from adapters.effects import webhook
 from adapters.effects.base import Effect, Verdict, excerpt
 from adapters.effects.webhook import Webhook, WebhookSettings
-from adapters.queries.queries import OrderView, order_after
+from adapters.queries.queries import OrderDetail, order_after
 from domain.log import Position, Recorded
 from domain.order import Delivered, Disposition, PaymentReceived
 from domain.payment import PaymentStatus
@@ -40,7 +40,7 @@ HISTORY = [
 ]
 
 
-def _order() -> OrderView:
+def _order() -> OrderDetail:
     found = order_after(HISTORY)
     assert found is not None
     return found

@@ -1,5 +1,6 @@
 """What shops and operators tell the ledger over HTTP, and what it answers."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,42 @@ def test_the_tolerance_is_what_is_configured(tmp_path: Path) -> None:
         register(local)
         (placed,) = local.service.ledger.history("default/1")
         assert str(getattr(placed.event, "tolerance", None)) == "0.05"
+
+
+@pytest.mark.parametrize(
+    ("body", "amount", "paid"),
+    [
+        ({"amount": 850, "currency": "KES"}, "902.10", "850.00"),
+        ({"amount": 850, "currency": "UGX"}, "902.10", None),
+        ({}, "902.10", None),
+    ],
+)
+def test_what_was_paid_is_told_beside_what_was_to_be_paid(
+    local: LocalService, body: dict[str, Any], amount: str, paid: str | None
+) -> None:
+    register(local)
+    assert local.json("/orders/1")["paid_amount"] is None
+    local.deliver(json.dumps({"orderId": "1", "orderPayment": "PAID"} | body).encode())
+    local.settle()
+    for _ in ("held", "accepted"):
+        order = local.json("/orders/1")
+        assert (order["amount"], order["paid_amount"]) == (amount, paid)
+        resolve(local)
+        local.settle()
+    assert local.json("/orders/1")["status"] == "DELIVERED"
+
+
+def test_news_that_was_taken_in_leads_to_the_order_that_took_it(tmp_path: Path) -> None:
+    with LocalService(tmp_path, require_registered_orders=True) as local:
+        news = {"orderId": "Z1", "orderPayment": "PAID", "amount": 902.1, "currency": "KES"}
+        local.deliver(json.dumps(news).encode())
+        before = utc_now().isoformat()
+        register(local, "Z9", references=["Z1"])
+        local.settle()
+        assert local.json("/orders/Z1")["order_id"] == "Z9"
+        assert local.json("/orders/Z1/history")["order_id"] == "Z9"
+        assert local.json("/orders", status="AWAITING_PAYMENT")["items"] == []
+        now = utc_now().isoformat()
+        assert local.json("/orders", status="AWAITING_PAYMENT", as_of=now)["items"] == []
+        (then,) = local.json("/orders", status="AWAITING_PAYMENT", as_of=before)["items"]
+        assert local.json("/orders/Z1", as_of=before)["order_id"] == then["order_id"] == "Z1"

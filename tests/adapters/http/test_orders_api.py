@@ -35,6 +35,7 @@ def test_an_order_has_the_fields_that_were_promised(local: LocalService) -> None
         "references": ["ORD-700431", "SHOP-5512", "woo-91"],
         "provider": "sevi",
         "delivered_at": delivered["recorded_at"],
+        "paid_amount": "902.10",
         "updated_at": delivered["recorded_at"],
         "version": 2,
         "position": position,

@@ -239,7 +239,7 @@ def test_what_was_parked_elsewhere_is_told_without_a_delivery_of_its_own(tmp_pat
         assert "Delivery 2" not in pending
         assert "says FAILED" in failed
         assert "Delivery 2" in failed
-        assert "What waited here was taken in by order 7" in text_of(page(browser, "sevi-7"))
+        assert "<h1>Order 7" in page(browser, "sevi-7"), "which took in what waited there"
 
 
 # ----------------------------------------------------------------------------------------- erasure
