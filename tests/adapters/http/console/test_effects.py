@@ -54,7 +54,7 @@ def test_effects_are_found_by_state_target_and_order(operator: Browser) -> None:
     expected = {"state=dead": 1, "order_id=1": 1, "store=uganda": 1, "target=x": 0}
     for query, count in expected.items():
         found = operator.open(f"/console/effects?{query}")
-        assert found.count("<td>Delivered ") == count, query
+        assert found.count('data-label="Event">Delivered ') == count, query
 
 
 def test_a_dead_effect_is_tried_again_and_another_skipped(

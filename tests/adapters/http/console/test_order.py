@@ -67,7 +67,7 @@ def test_the_way_is_drawn_and_told_in_words(local: LocalService, operator: Brows
     html = page(operator, "1")
     words = "AWAITING PAYMENT → PAYMENT FAILED → AWAITING PAYMENT → DELIVERED"
     assert words in text_of(html)
-    assert html.count('class="way taken"') == 1 + 3
+    assert html.count('class="way taken"') == 2 * (1 + 3), "wide and tall"
     assert html.count('class="state current"') == 1
     assert "FAILED" in text_of(html)
 

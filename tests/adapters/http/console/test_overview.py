@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.http.console.charts import HEIGHT, WIDTH, per_minute
-from adapters.http.console.diagram import SHAPES, machine
+from adapters.http.console.diagram import LAYOUTS, machine
 from adapters.queries import overview
 from adapters.queries.overview import Kept
 from adapters.storage.rates import Minute, Rates
@@ -75,11 +75,14 @@ def test_the_axis_ends_at_a_round_number(count: int, top: str) -> None:
     assert per_minute([minute(3, "recorded", count)], 60, NOW).up[-1].text == top
 
 
-def test_every_way_of_the_table_has_its_shape() -> None:
-    assert {(edge.start, edge.end) for edge in edges()} == set(SHAPES)
+@pytest.mark.parametrize("number", range(len(LAYOUTS)))
+def test_every_way_of_the_table_has_its_shape(number: int) -> None:
+    layout = LAYOUTS[number]
+    assert {(edge.start, edge.end) for edge in edges()} == set(layout.shapes)
     drawn = machine([])
-    assert {state.name for state in drawn.states} == set(OrderStatus)
-    assert [way.lines for way in drawn.ways] == [edge.words for edge in edges()]
+    drawing = drawn.drawings[number]
+    assert {state.name for state in drawing.states} == set(OrderStatus)
+    assert [way.lines for way in drawing.ways] == [edge.words for edge in edges()]
     assert drawn.path == ("AWAITING_PAYMENT",)
 
 
