@@ -7,8 +7,9 @@ import pytest
 
 from adapters.http.console.charts import HEIGHT, WIDTH, per_minute
 from adapters.http.console.diagram import LAYOUTS, machine
+from adapters.http.console.overview import matters_of
 from adapters.queries import overview
-from adapters.queries.overview import Kept
+from adapters.queries.overview import Kept, Overviews
 from adapters.storage.rates import Minute, Rates
 from domain.order import OrderStatus
 from domain.transitions import edges
@@ -50,6 +51,24 @@ def test_figures_are_those_of_the_ledger(local: LocalService, browser: Browser) 
     (part,) = parts_in(browser.get("/console/overview/live").text)
     assert "1 order to review." in text_of(part)
     assert "<html" not in part
+
+
+def test_the_worst_stands_first_and_read_models_are_called_as_on_their_cards(
+    local: LocalService,
+) -> None:
+    found = Overviews(local.service).overview(None)
+    assert found.whole is not None
+    found.whole.projections[0].rebuild_due = "its fold changed"
+    found.whole.projections[1].parked_at = "0-7"
+    found.whole.evidence.problem = "the key is gone"
+    found.reviews = 1
+    matters = matters_of(found, keeper_is_alive=True)
+    assert [(matter.kind, matter.says) for matter in matters] == [
+        ("bad", "The read model audit history stands still before 0-7."),
+        ("bad", "The log is not sealed: the key is gone"),
+        ("odd", "A rebuild of the read model order status is due."),
+        ("odd", "1 order to review."),
+    ]
 
 
 def test_bars_stand_on_each_other_and_within_the_chart() -> None:
