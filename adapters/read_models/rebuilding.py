@@ -209,7 +209,7 @@ class Rebuild:
 
         Raises `Refused` where none is kept that is earlier than the live one.
         """
-        former = self._kept(lambda number, live: number < live)
+        former = self.former
         if former is None:
             ahead = self.undone
             forward = f"; projections switch returns to generation {ahead.number}" if ahead else ""
@@ -219,6 +219,11 @@ class Rebuild:
             return former, True
         self.steps.switch(self.projection.name, former.number, may_lag=True)
         return former, False
+
+    @property
+    def former(self) -> Generation | None:
+        """The generation that a rollback returns to."""
+        return self._kept(lambda number, live: number < live)
 
     @property
     def undone(self) -> Generation | None:

@@ -51,6 +51,7 @@ def test_a_rebuild_is_watched_until_it_ends_and_then_switched_to(
         report.wait_for(timeout=SLOW_MS)  # nobody loads the page anew
 
         expect(page.get_by_text("20 rows differ").last).to_be_visible()
+        expect(page.get_by_text("The first 5 of the 20 rows that differ in")).to_be_visible()
         assert (state_of(page, 1)[:4], state_of(page, 2)) == ("live", "built")
         page.locator("summary", has_text="changed in order_status").first.click()
         expect(page.get_by_role("cell", name="PAYMENT_FAILED").first).to_be_visible()

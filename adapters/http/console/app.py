@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapters.http.console.context import PATH, Console, SignInWanted
@@ -48,8 +49,8 @@ def mount_console(app: FastAPI, console: Console) -> None:
     """Put the console beside the routes of the API, and the way to it at /."""
     app.mount(PATH, console_app(console))
 
-    @app.get("/", include_in_schema=False)
-    @app.get(PATH, include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route(PATH, methods=["GET", "HEAD"], include_in_schema=False)
     async def to_the_console() -> Response:
         return RedirectResponse(f"{PATH}/", 303)
 
@@ -60,9 +61,17 @@ def console_app(console: Console) -> FastAPI:
     pages = Pages(console)
     app.include_router(static_router())
     for router in ROUTERS:
-        app.include_router(router(console, pages))
+        app.include_router(_with_heads(router(console, pages)))
     _answer_errors(app, console, pages)
     return app
+
+
+def _with_heads(router: APIRouter) -> APIRouter:
+    """Answer HEAD by the doors of GET (RFC 9110, section 9.3.2); the server leaves out the body."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            route.methods = {"GET", "HEAD"}
+    return router
 
 
 def _answer_errors(app: FastAPI, console: Console, pages: Pages) -> None:
@@ -72,6 +81,8 @@ def _answer_errors(app: FastAPI, console: Console, pages: Pages) -> None:
         request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
     ) -> Response:
         title = HTTPStatus(status).phrase
+        if detail == title:  # the router's own, which says nothing more
+            detail = _of_the_router(request, status, headers or {})
         told: dict[str, Any] = {"code": status, "title": title, "detail": detail}
         try:
             response = pages.show(await console.visit(request), "error.html", status, **told)
@@ -82,7 +93,7 @@ def _answer_errors(app: FastAPI, console: Console, pages: Pages) -> None:
 
     async def sign_in(request: Request, _: Exception) -> Response:
         wanted = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
-        then = wanted if request.method == "GET" else ""
+        then = wanted if request.method in ("GET", "HEAD") else ""
         return RedirectResponse(url_of("/sign-in", then=then), 303, HEADERS)
 
     async def http_error(request: Request, error: Exception) -> Response:
@@ -106,3 +117,10 @@ def _answer_errors(app: FastAPI, console: Console, pages: Pages) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(StorageUnavailable, unavailable)
     app.add_exception_handler(Exception, unexpected)
+
+
+def _of_the_router(request: Request, status: int, headers: Mapping[str, str]) -> str:
+    path = request.scope["path"]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{path} takes {headers.get('Allow', 'another method')}, not {request.method}."
+    return f"There is no page {path}: its address may be mistyped, or old."

@@ -1,10 +1,17 @@
 """What a search form asks: its fields, read as people fill them in."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from starlette.exceptions import HTTPException
 
 from adapters.bounds import ID_MAX, in_calendar
@@ -35,6 +42,15 @@ def _instant(value: object) -> object:
     return value
 
 
+def _not_before(until: Any, told: ValidationInfo) -> Any:
+    since = told.data.get("since")
+    if since is not None and until is not None and until < since:
+        raise ValueError("it is before from, so that nothing lies between them")
+    return until
+
+
+# The end of a search in time, whose beginning is the field `since` before it.
+NotBefore = AfterValidator(_not_before)
 Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(in_calendar)]
 
 

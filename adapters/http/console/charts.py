@@ -9,7 +9,7 @@ from adapters.storage.rates import MINUTE, Minute
 from domain.payment import Outcome
 
 WIDTH, HEIGHT = 1200, 190
-LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 26
+LEFT, RIGHT, TOP, BOTTOM = 8, 44, 10, 26  # the figures stand beside what is newest
 GAP = 2
 TICK_MINUTES = 15
 # From the axis upwards.
@@ -50,10 +50,13 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of stacked bars: a column a minute; `totals` are what the colours sum up to."""
+    """A chart of stacked bars: a column a minute; `totals` are what the colours sum up to. The
+    lines go from `left` to `right`; their figures stand right of them."""
 
     width: int
     height: int
+    left: int
+    right: int
     columns: tuple[Column, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
@@ -83,6 +86,8 @@ def per_minute(minutes: Sequence[Minute], count: int, now: datetime) -> Chart:
     return Chart(
         WIDTH,
         HEIGHT,
+        LEFT,
+        WIDTH - RIGHT,
         tuple(columns),
         tuple(
             Tick(LEFT + n * step + step // 2, f"{time:%H:%M}")

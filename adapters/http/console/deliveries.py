@@ -19,6 +19,7 @@ from adapters.http.console.asking import (
     SURE,
     Instant,
     Name,
+    NotBefore,
     Row,
     RowsAsked,
     asked,
@@ -41,7 +42,7 @@ class DeliveriesAsked(BaseModel):
     order_id: Name | None = None
     store: Name | None = None
     since: Annotated[Instant | None, Field(alias="from")] = None
-    until: Annotated[Instant | None, Field(alias="to")] = None
+    until: Annotated[Instant | None, Field(alias="to"), NotBefore] = None
     after: Row | None = None
 
 

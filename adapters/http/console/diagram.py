@@ -1,6 +1,6 @@
 """The state machine of orders as a drawing, from the table that decides, with the way of one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,17 +29,53 @@ class Shape(NamedTuple):
     mark_y: int
 
 
-BOXES: Mapping[str, tuple[int, int]] = {
-    AWAITING: (170, 36),
-    FAILED: (170, 190),
-    DELIVERED: (590, 36),
-}
-SHAPES: Mapping[Step, Shape] = {
-    (AWAITING, FAILED): Shape("M215 84V183", 198, 122, "end", 215, 136),
-    (FAILED, AWAITING): Shape("M325 190V91", 343, 130, "start", 325, 138),
-    (AWAITING, DELIVERED): Shape("M370 60H583", 486, 50, "middle", 386, 60),
-    (FAILED, DELIVERED): Shape("M370 214H676Q690 214 690 200V91", 530, 205, "middle", 400, 214),
-}
+class Layout(NamedTuple):
+    """Where everything stands, and where and how an order comes into the first box."""
+
+    name: str
+    width: int
+    height: int
+    begin: tuple[int, int]
+    entry: str
+    boxes: Mapping[str, tuple[int, int]]
+    shapes: Mapping[Step, Shape]
+
+
+# Beside each other, and one below the other for a telephone: the style sheet shows one of them.
+LAYOUTS = (
+    Layout(
+        name="wide",
+        width=810,
+        height=264,
+        begin=(110, 60),
+        entry="M117 60H163",
+        boxes={AWAITING: (170, 36), FAILED: (170, 190), DELIVERED: (590, 36)},
+        shapes={
+            (AWAITING, FAILED): Shape("M215 84V183", 198, 122, "end", 215, 136),
+            (FAILED, AWAITING): Shape("M325 190V91", 343, 130, "start", 325, 138),
+            (AWAITING, DELIVERED): Shape("M370 60H583", 486, 50, "middle", 386, 60),
+            (FAILED, DELIVERED): Shape(
+                "M370 214H676Q690 214 690 200V91", 530, 205, "middle", 400, 214
+            ),
+        },
+    ),
+    Layout(
+        name="tall",
+        width=372,
+        height=420,
+        begin=(200, 9),
+        entry="M200 16V29",
+        boxes={AWAITING: (100, 36), FAILED: (100, 176), DELIVERED: (100, 330)},
+        shapes={
+            (AWAITING, FAILED): Shape("M130 84V169", 147, 117, "start", 130, 126),
+            (FAILED, AWAITING): Shape("M250 176V91", 266, 124, "start", 250, 134),
+            (AWAITING, DELIVERED): Shape(
+                "M100 60H50Q36 60 36 74V340Q36 354 50 354H93", 8, 398, "start", 76, 60
+            ),
+            (FAILED, DELIVERED): Shape("M150 224V323", 167, 266, "start", 150, 272),
+        },
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +99,19 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """The drawing, and the same way in words."""
+class Drawing:
+    """The state machine in one layout."""
 
+    layout: Layout
     states: tuple[State, ...]
     ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The drawing in every layout, and the same way in words."""
+
+    drawings: tuple[Drawing, ...]
     path: tuple[str, ...]
 
 
@@ -75,12 +119,16 @@ def machine(events: Iterable[EventView]) -> Machine:
     """The state machine with the way that these events of one order went."""
     steps = way_of(events)
     path = (AWAITING, *(end for _, end in steps))
-    states = [State(n, x, y, n == path[-1], n in path) for n, (x, y) in BOXES.items()]
+    return Machine(tuple(_drawing(layout, steps, path) for layout in LAYOUTS), path)
+
+
+def _drawing(layout: Layout, steps: Sequence[Step], path: Sequence[str]) -> Drawing:
+    states = (State(n, x, y, n == path[-1], n in path) for n, (x, y) in layout.boxes.items())
     ways = []
     for start, end, words in edges():
         taken = tuple(n for n, step in enumerate(steps, 1) if step == (start, end))
-        ways.append(Way(SHAPES[start, end], words, taken))
-    return Machine(tuple(states), tuple(ways), path)
+        ways.append(Way(layout.shapes[start, end], words, taken))
+    return Drawing(layout, tuple(states), tuple(ways))
 
 
 def way_of(events: Iterable[EventView]) -> list[Step]:

@@ -35,6 +35,8 @@ class Live:
         looks is signed in and may what he might at first."""
         if self._open >= STREAMS_MAX:
             raise HTTPException(503, f"{STREAMS_MAX} parts of pages are kept fresh already")
+        if visit.request.method == "HEAD":
+            return Response(media_type=EventSourceResponse.media_type, headers=NO_BUFFERING)
         visit.request.scope[ENDLESS] = True
         return EventSourceResponse(self._events(visit, seconds, draw), headers=NO_BUFFERING)
 

@@ -1,6 +1,7 @@
 """One order: where it stands, how it came there, what proves it, and what can be done about it."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,8 @@ from projections.audit_history import AUDIT_HISTORY
 from projections.order_status import ORDER_STATUS
 
 STEPS_MAX = 500
+FILE_NAME_MAX = 100
+VERDICTS = {"accept": "accepted", "reject": "rejected"}
 NAMED_MAX = 20  # deliveries, in a sentence
 
 
@@ -78,7 +81,8 @@ def order_router(console: Console, pages: Pages) -> APIRouter:
     async def bundle(request: Request, visit: Annotated[Visit, auditor]) -> Response:
         told, _ = asked(OrderAsked, request)
         made = await bundle_of(service, store_of_order(visit.caller, told.store), told.id or "")
-        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="bundle.json"'}
+        name = f'attachment; filename="{_file_name(made.order_id)}"'
+        headers = {**HEADERS, "Content-Disposition": name}
         text = json.dumps(made.model_dump(mode="json"), indent=1)
         return Response(text, media_type="application/json", headers=headers)
 
@@ -107,7 +111,7 @@ def _add_review(router: APIRouter, console: Console, pages: Pages) -> None:
                 raise
             return pages.lead_to(form, there, error.detail, is_problem=True)
         await _settled(console.service.queries, answer.position)
-        said = f"The review is closed ({decision.decision}); the order is {answer.order_status}."
+        said = f"The review is {VERDICTS[decision.decision]}; the order is {answer.order_status}."
         return pages.lead_to(form, there, said)
 
 
@@ -165,6 +169,11 @@ def _named(answer: ErasureAnswer) -> str:
 def _numbers(numbers: list[int]) -> str:
     more = f" and {len(numbers) - NAMED_MAX} more" if len(numbers) > NAMED_MAX else ""
     return ", ".join(map(str, numbers[:NAMED_MAX])) + more
+
+
+def _file_name(order_id: str) -> str:
+    """A name for an order's bundle that every system takes as a file's, and that HTTP may quote."""
+    return f"bundle-{re.sub('[^A-Za-z0-9._-]+', '_', order_id)[:FILE_NAME_MAX]}.json"
 
 
 def _fault(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from adapters.http.console.asking import (
     After,
     Day,
     Name,
+    NotBefore,
     after_midnight,
     asked,
     asked_or_refused,
@@ -45,7 +46,7 @@ class OrdersAsked(BaseModel):
     provider: Name | None = None
     amount: Annotated[Decimal, BeforeValidator(amount_asked)] | None = None
     since: Annotated[Day | None, Field(alias="from")] = None
-    until: Annotated[Day | None, Field(alias="to")] = None
+    until: Annotated[Day | None, Field(alias="to"), NotBefore] = None
     store: Name | None = None
     after: After | None = None
 

@@ -9,7 +9,7 @@ from adapters.access.roles import Role
 from adapters.http.console.charts import per_minute
 from adapters.http.console.context import Console, Visit
 from adapters.http.console.orders import KINDS
-from adapters.http.console.rendering import Pages, url_of
+from adapters.http.console.rendering import Pages, url_of, words
 from adapters.queries.overview import COUNTED_MAX, MINUTES, Overview, Overviews
 from domain.order import OrderStatus
 
@@ -38,7 +38,7 @@ def overview_router(console: Console, pages: Pages) -> APIRouter:
         return {
             "overview": found,
             "now": now,
-            "matters": _matters(found, console.keeper.is_alive),
+            "matters": matters_of(found, console.keeper.is_alive),
             "orders_total": total,
             "orders": [
                 (status.value, found.orders.get(status, 0), KINDS[status]) for status in OrderStatus
@@ -59,7 +59,7 @@ def overview_router(console: Console, pages: Pages) -> APIRouter:
     return router
 
 
-def _matters(found: Overview, keeper_is_alive: bool) -> list[Matter]:
+def matters_of(found: Overview, keeper_is_alive: bool) -> list[Matter]:
     """What a person should see to, the worst first."""
     matters = []
     whole = found.whole
@@ -88,24 +88,25 @@ def _matters(found: Overview, keeper_is_alive: bool) -> list[Matter]:
     ):
         if count:
             matters.append(Matter(f"{_counted(count, noun)} {says}.", url, "odd"))
-    return matters
+    return sorted(matters, key=lambda matter: matter.kind != "bad")
 
 
 def _of_read_models(found: Overview) -> list[Matter]:
     matters = []
     there = url_of("/projections")
     for each in found.whole.projections if found.whole else []:
+        name = f"read model {words(each.name)}"
         if each.parked_at:
-            says = f"The read model {each.name} stands still before {each.parked_at}."
+            says = f"The {name} stands still before {each.parked_at}."
             matters.append(Matter(says, there, "bad"))
         if each.drifting:
-            says = f"{_counted(each.drifting, 'order')} of {each.name} are not what the events say."
+            says = f"{_counted(each.drifting, 'order')} of the {name} are not what the events say."
             matters.append(Matter(says, there, "bad"))
         if each.lag >= LAG_SHOWN:
-            says = f"The read model {each.name} is {each.lag:,} events behind."
+            says = f"The {name} is {each.lag:,} events behind."
             matters.append(Matter(says, there, "odd"))
         if each.rebuild_due:
-            matters.append(Matter(f"A rebuild of {each.name} is due.", there, "odd"))
+            matters.append(Matter(f"A rebuild of the {name} is due.", there, "odd"))
     return matters
 
 

@@ -15,6 +15,7 @@ from adapters.http.console.asking import (
     After,
     Day,
     Name,
+    NotBefore,
     after_midnight,
     asked,
     asked_or_refused,
@@ -37,7 +38,7 @@ class PaymentsAsked(BaseModel):
     status: PaymentStatus | None = None
     provider: Name | None = None
     since: Annotated[Day | None, Field(alias="from")] = None
-    until: Annotated[Day | None, Field(alias="to")] = None
+    until: Annotated[Day | None, Field(alias="to"), NotBefore] = None
     store: Name | None = None
     after: After | None = None
 

@@ -22,7 +22,6 @@ from adapters.read_models.read_model import (
 )
 from adapters.storage.rebuilds import Refused
 from projections.known import PROJECTIONS
-from projections.model import State
 
 ABOUT = {
     "order_status": "each order's status, its names and its open review",
@@ -63,8 +62,9 @@ def projection_router(console: Console, pages: Pages) -> APIRouter:
             views=views,
             job=job,
             report=report,
-            is_built=any(v.state is State.BUILT for v in views),
-            is_kept=any(v.state is State.KEPT for v in views),
+            is_built=model.work.built is not None,
+            ahead=model.work.built or model.work.undone,
+            former=model.work.former,
             poisons=[(n, poison) for (of, n), poison in poisons.items() if of == name],
         )
 

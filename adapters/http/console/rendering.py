@@ -16,6 +16,7 @@ from adapters.http.console.context import FLASH_COOKIE, FORM_SECRET, PATH, Conso
 from adapters.http.console.live import Live
 from adapters.http.console.navigation import places
 from adapters.http.console.static import STATIC
+from adapters.http.console.tables import labelled
 from adapters.http.headers import is_secure
 from domain.money import minor_digits
 
@@ -214,4 +215,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "short": short,
     "or_nothing": or_nothing,
+    "labelled": labelled,
 }

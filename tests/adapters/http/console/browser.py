@@ -35,6 +35,10 @@ class Browser:
         self.page = self.local.run(self.http.get(path, headers=headers))
         return self.page
 
+    def head(self, path: str) -> httpx.Response:
+        """Ask for the head of a page alone; the page that is open stays open."""
+        return self.local.run(self.http.head(path))
+
     def post(self, path: str, **fields: str) -> httpx.Response:
         """Send fields as a form does; a redirect is not followed."""
         self.page = self.local.run(self.http.post(path, data=fields))

@@ -14,6 +14,9 @@ from tests.adapters.http.console.browser import Browser, text_of
 from tests.adapters.http.local import LocalService
 from tests.adapters.http.test_access import Holder
 
+# The console has no OpenAPI document, so it is nothing to anybody that GET and HEAD share an id.
+pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
+
 VALUES = {
     "delivery_id": "1",
     "effect_id": "nobody",
@@ -75,6 +78,10 @@ def test_a_stranger_is_led_to_the_sign_in_whatever_he_asks(
         response = browser.get(path)
         assert response.status_code == 303, path
         assert response.headers["location"].startswith("/console/sign-in"), path
+        asked = browser.head(path)
+        assert (asked.status_code, asked.headers["location"]) == (
+            303, response.headers["location"],
+        )  # fmt: skip
     for path in forms(local):
         response = browser.post(path)
         assert (response.status_code, response.headers["location"]) == (303, "/console/sign-in")
@@ -104,6 +111,26 @@ def test_who_only_acts_reads_nothing(local: LocalService, browser: Browser) -> N
     browser.sign_in(Holder(local, "operator", Role.OPERATOR).token)
     for path in pages(local):
         assert browser.get(path).status_code == 403, path
+        assert browser.head(path).status_code == 403, path
+
+
+def test_whoever_asks_for_the_head_alone_is_answered_as_for_the_page(
+    local: LocalService, browser: Browser
+) -> None:
+    browser.sign_in(Holder(local, "looker", Role.AUDITOR).token)
+    for path in pages(local):
+        whole, head = browser.get(path), browser.head(path)
+        assert head.status_code == whole.status_code, path
+        assert head.headers["content-type"] == whole.headers["content-type"], path
+    assert browser.head("/").status_code == browser.head("/console").status_code == 303
+    assert browser.head("/console/sign-out").status_code == 405
+
+
+def test_what_is_no_page_and_no_form_is_told_so(browser: Browser) -> None:
+    told = text_of(browser.get("/console/sign-out").text)
+    assert "405 Method Not Allowed /console/sign-out takes POST, not GET." in told
+    told = text_of(browser.get("/console/nowhere").text)
+    assert "404 Not Found There is no page /console/nowhere" in told
 
 
 def test_a_token_of_one_store_opens_nothing_that_is_of_all(
@@ -119,8 +146,9 @@ def test_a_token_of_one_store_opens_nothing_that_is_of_all(
     secret = browser.form_secret
     for method, path in doors(local):
         if path.removeprefix("/console").startswith(OF_ALL_STORES):
-            ask: Any = browser.get if method == "GET" else browser.post
-            fields = {} if method == "GET" else {"form_secret": secret, "reason": "why"}
+            asks: dict[str, Any] = {"GET": browser.get, "HEAD": browser.head}
+            ask = asks.get(method, browser.post)
+            fields = {} if method in asks else {"form_secret": secret, "reason": "why"}
             assert ask(path, **fields).status_code == 403, path
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_effects_are_found_by_state_target_and_order(operator: Browser) -> None:
     expected = {"state=dead": 1, "order_id=1": 1, "store=uganda": 1, "target=x": 0}
     for query, count in expected.items():
         found = operator.open(f"/console/effects?{query}")
-        assert found.count("<td>Delivered ") == count, query
+        assert found.count('data-label="Event">Delivered ') == count, query
 
 
 def test_a_dead_effect_is_tried_again_and_another_skipped(
@@ -74,6 +75,18 @@ def test_a_dead_effect_is_tried_again_and_another_skipped(
     (operation,) = local.json("/operator-log")["items"]
     assert (operation["action"], operation["reason"]) == ("effects retry", "the shop is back")
     assert operator.get("/console/effects/nobody").status_code == 404
+
+
+def test_an_orders_timeline_leads_to_what_failed_for_good_and_says_when(
+    local: LocalService, operator: Browser
+) -> None:
+    dead = until(local, "dead", 1)
+    (effect,) = local.json("/effects", state="dead")["items"]
+    query = {"id": effect["order_id"], "store": effect["store"]}
+    html = operator.open(f"/console/order?{urlencode(query)}")
+    assert f'href="/console/effects/{dead}"' in html
+    told = effect["last_attempt_at"][:19].replace("T", " ")
+    assert f"To shop : dead, last tried {told} UTC" in text_of(html)
 
 
 def test_a_target_is_paused_resumed_and_its_dead_are_retried(

@@ -36,7 +36,11 @@ class Visitors:
 
 
 def visit_of(caller: Caller, request: Request | None = None) -> Visit:
-    return Visit(request or Request({"type": "http"}), caller, Session("digest", "secret", 0))
+    return Visit(
+        request or Request({"type": "http", "method": "GET"}),
+        caller,
+        Session("digest", "secret", 0),
+    )
 
 
 def streamed(found: Sequence[Caller | Exception], drawn: Sequence[str]) -> str:

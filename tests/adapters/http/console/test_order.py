@@ -5,6 +5,7 @@ import re
 from datetime import datetime
 from time import monotonic, sleep
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -67,8 +68,8 @@ def test_the_way_is_drawn_and_told_in_words(local: LocalService, operator: Brows
     html = page(operator, "1")
     words = "AWAITING PAYMENT → PAYMENT FAILED → AWAITING PAYMENT → DELIVERED"
     assert words in text_of(html)
-    assert html.count('class="way taken"') == 1 + 3
-    assert html.count('class="state current"') == 1
+    assert html.count('class="way taken"') == 2 * (1 + 3), "wide and tall"
+    assert html.count('class="state current"') == 2
     assert "FAILED" in text_of(html)
 
 
@@ -110,10 +111,22 @@ def test_the_proof_is_told_and_downloaded(local: LocalService, operator: Browser
     assert "not sealed yet" in text_of(page(operator, "1"))
     bundle = json.loads(operator.get("/console/bundle?id=1").content)
     assert bundle == local.json("/orders/1/bundle")
-    assert "attachment" in operator.page.headers["content-disposition"]
+    named = 'attachment; filename="bundle-1.json"'
+    assert operator.page.headers["content-disposition"] == named
     local.service.sealer.seal()
     told = text_of(page(operator, "1"))
     assert "sealed in checkpoint 1" in told
+
+
+def test_the_proof_of_any_order_has_the_name_of_a_file(
+    local: LocalService, operator: Browser
+) -> None:
+    local.tell('../"a b"\u2014' + "9" * 150, "PAID")
+    local.settle()
+    (order,) = local.json("/orders")["items"]
+    operator.get(f"/console/bundle?id={quote(order['order_id'])}")
+    named = f'attachment; filename="bundle-.._a_b_{"9" * 93}.json"'
+    assert operator.page.headers["content-disposition"] == named
 
 
 def test_the_body_is_masked_and_shown_to_operators_only(
@@ -152,10 +165,10 @@ def review(browser: Browser, decision: str, reason: str) -> str:
 def test_a_review_is_accepted_with_a_reason(held: LocalService, operator: Browser) -> None:
     assert "accepting it delivers the order" in text_of(page(operator, "1"))
     told = text_of(review(operator, "accept", "paid in cash"))
-    assert "The review is closed (accept); the order is DELIVERED." in told
+    assert "The review is accepted; the order is DELIVERED." in told
     assert "configured token decided the review" in told
     assert "paid in cash" in told
-    assert "The review is closed" not in text_of(page(operator, "1")), "a message is told once"
+    assert "The review is accepted" not in text_of(page(operator, "1")), "a message is told once"
     (row,) = [r for r in held.json("/operator-log")["items"] if r["action"] == "review accept"]
     assert (row["object"], row["reason"]) == ("default/1", "paid in cash")
 
@@ -217,7 +230,7 @@ def test_effects_and_their_answers_stand_with_what_set_them_off(tmp_path: Any) -
         local.tell("1", "PENDING")
         local.tell("1", "PAID")
         deadline = monotonic() + 30
-        while "To shop: sent" not in (told := steps(page(browser, "1")))[1]:
+        while "To shop : sent" not in (told := steps(page(browser, "1")))[1]:
             assert monotonic() < deadline, told
             sleep(0.05)
         assert "answer: exit 0" in told[1]

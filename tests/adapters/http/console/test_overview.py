@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.http.console.charts import HEIGHT, WIDTH, per_minute
-from adapters.http.console.diagram import SHAPES, machine
+from adapters.http.console.diagram import LAYOUTS, machine
+from adapters.http.console.overview import matters_of
 from adapters.queries import overview
-from adapters.queries.overview import Kept
+from adapters.queries.overview import Kept, Overviews
 from adapters.storage.rates import Minute, Rates
 from domain.order import OrderStatus
 from domain.transitions import edges
@@ -52,6 +53,24 @@ def test_figures_are_those_of_the_ledger(local: LocalService, browser: Browser) 
     assert "<html" not in part
 
 
+def test_the_worst_stands_first_and_read_models_are_called_as_on_their_cards(
+    local: LocalService,
+) -> None:
+    found = Overviews(local.service).overview(None)
+    assert found.whole is not None
+    found.whole.projections[0].rebuild_due = "its fold changed"
+    found.whole.projections[1].parked_at = "0-7"
+    found.whole.evidence.problem = "the key is gone"
+    found.reviews = 1
+    matters = matters_of(found, keeper_is_alive=True)
+    assert [(matter.kind, matter.says) for matter in matters] == [
+        ("bad", "The read model audit history stands still before 0-7."),
+        ("bad", "The log is not sealed: the key is gone"),
+        ("odd", "A rebuild of the read model order status is due."),
+        ("odd", "1 order to review."),
+    ]
+
+
 def test_bars_stand_on_each_other_and_within_the_chart() -> None:
     told = [minute(0, "recorded", 5000), minute(0, "conflict", 1), minute(59, "duplicate", 7)]
     chart = per_minute([*told, minute(60, "recorded", 9)], 60, NOW)
@@ -75,11 +94,14 @@ def test_the_axis_ends_at_a_round_number(count: int, top: str) -> None:
     assert per_minute([minute(3, "recorded", count)], 60, NOW).up[-1].text == top
 
 
-def test_every_way_of_the_table_has_its_shape() -> None:
-    assert {(edge.start, edge.end) for edge in edges()} == set(SHAPES)
+@pytest.mark.parametrize("number", range(len(LAYOUTS)))
+def test_every_way_of_the_table_has_its_shape(number: int) -> None:
+    layout = LAYOUTS[number]
+    assert {(edge.start, edge.end) for edge in edges()} == set(layout.shapes)
     drawn = machine([])
-    assert {state.name for state in drawn.states} == set(OrderStatus)
-    assert [way.lines for way in drawn.ways] == [edge.words for edge in edges()]
+    drawing = drawn.drawings[number]
+    assert {state.name for state in drawing.states} == set(OrderStatus)
+    assert [way.lines for way in drawing.ways] == [edge.words for edge in edges()]
     assert drawn.path == ("AWAITING_PAYMENT",)
 
 

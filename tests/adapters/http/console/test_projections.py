@@ -72,6 +72,9 @@ def test_a_rebuild_is_started_followed_switched_to_and_rolled_back(
 
     told = text_of(ended(operator, ORDER_STATUS))
     assert "3 rows differ between generation 1 and generation 2, both at 0-6" in told
+    assert "rows that differ in" not in told, "all are shown"
+    assert "Switch to generation 2" in told
+    assert "Roll back" not in told
     assert "status LOST DELIVERED" in told
     assert "configured token" in text_of(operator.page.text)
     assert "data-final" in operator.get(f"{ORDER_STATUS}/progress").text
@@ -83,13 +86,26 @@ def test_a_rebuild_is_started_followed_switched_to_and_rolled_back(
     assert local.json("/orders/1")["status"] == "DELIVERED"
     assert "Generation 1 is live." in text_of(operator.send(f"{ORDER_STATUS}/rollback"))
     assert local.json("/orders/1")["status"] == "LOST"
+    ahead = text_of(operator.open(ORDER_STATUS))
+    assert "Roll back" not in ahead, "nothing earlier is kept"
+    assert "Switch to generation 2" in ahead
+    assert "Generation 2 is live." in text_of(operator.send(f"{ORDER_STATUS}/switch"))
+    assert "Roll back to generation 1" in text_of(operator.open(ORDER_STATUS))
+    assert "Generation 1 is live." in text_of(operator.send(f"{ORDER_STATUS}/rollback"))
     assert "Generation 2 is dropped." in text_of(operator.send(f"{ORDER_STATUS}/drop/2"))
     refused = text_of(operator.send(f"{ORDER_STATUS}/drop/1"))
     assert "generation 1 of order_status is live" in refused
     log = [(o["who"], o["action"], o["object"]) for o in local.json("/operator-log")["items"]]
     assert log[::-1] == [
         ("configured token", f"projections {action}", f"order_status, generation {number}")
-        for action, number in (("rebuild", 2), ("switch", 2), ("rollback", 1), ("drop", 2))
+        for action, number in (
+            ("rebuild", 2),
+            ("switch", 2),
+            ("rollback", 1),
+            ("switch", 2),
+            ("rollback", 1),
+            ("drop", 2),
+        )
     ]
 
 

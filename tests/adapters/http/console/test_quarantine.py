@@ -19,7 +19,7 @@ TRIES = 200  # refusals are written once a second
 
 def rows(html: str) -> int:
     """How many rows the list of a page has."""
-    return html.count('<th scope="row">')
+    return html.count('<th scope="row"')
 
 
 def test_deliveries_are_found_by_what_became_of_them(
