@@ -132,6 +132,7 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=_protocol(),
+        ws="none",
         log_config=None,
         access_log=False,  # the delivery log says more, and without addresses
         server_header=False,

@@ -62,7 +62,7 @@ class Command:
                     stdin=given,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env={k: v for k, v in os.environ.items() if not k.startswith(OURS)},
+                    env={k: v for k, v in os.environ.items() if not k.upper().startswith(OURS)},
                     start_new_session=True,
                 )
             except OSError as error:

@@ -136,7 +136,9 @@ class WebhookEndpoint:
                 return
             receipt = await self._record(provider, request, verdict.key_id)
         except _Refused as refused:
-            refusal = self._limited(scope, refused)
+            # Its traceback holds the frames that hold it, and the body with them, until the
+            # collector comes, which is rarely.
+            refusal = self._limited(scope, refused).with_traceback(None)
             if isinstance(refusal, _Unproven):  # and no 429, however many there are of those
                 size = len(refusal.request.body) or _announced(scope)
                 self._notes.note(refusal.provider, refusal.request, refusal.verdict, size)
@@ -151,7 +153,7 @@ class WebhookEndpoint:
             content_type, answer = b"application/json", _answer(receipt)
         else:
             content_type, answer = own.content_type.encode(), own.body
-        if not answer_whole(scope, send, content_type, answer):
+        if not answer_whole(send, content_type, answer):
             await _send(send, 200, content_type, answer)
 
     async def _record(self, provider: Provider, request: Request, key_id: str) -> Receipt:

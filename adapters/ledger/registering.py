@@ -22,6 +22,7 @@ from domain.registration import Placement
 
 REFERENCES_MAX = 20
 NAME_MAX = 255
+WRITTEN = frozenset("0123456789.+-eE")  # what an amount is written with
 VERDICTS = {"accept": Verdict.ACCEPTED, "reject": Verdict.REJECTED}
 
 
@@ -43,6 +44,8 @@ def amount_of(text: object) -> Decimal:
     if not isinstance(text, str) or not text.isascii() or len(text) > 2 * NAME_MAX:
         raise ValueError('write the amount as a text, such as "902.10"')
     try:
+        if not WRITTEN.issuperset(text):  # Decimal takes spaces around and underscores within
+            raise InvalidOperation
         amount = exact_amount(Decimal(text), None)
     except InvalidOperation:
         raise ValueError('an amount is a decimal number, such as "902.10"') from None

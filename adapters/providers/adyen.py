@@ -53,8 +53,10 @@ SIGNED = (
 ACCEPTED = Answer("text/plain", b"[accepted]")
 KEY_BYTES_MIN = 16
 # Items prove themselves inside the body, so anybody's body is parsed: one of a megabyte would hold
-# up every other sender. Adyen sends an item or a few at a time, of a few kilobytes each.
-BODY_BYTES_MAX = 128 * 1024
+# up every other sender. Adyen sends an item or a few at a time, of a few kilobytes each; its size
+# and its values, each of which costs more than its bytes, are bounded before it is parsed.
+BODY_BYTES_MAX = 32 * 1024
+VALUES_MAX = 3000
 
 # What an event says where it succeeded, and where not; None is no news of a payment.
 EVENTS: Mapping[str, tuple[PaymentStatus | None, PaymentStatus | None]] = {
@@ -100,6 +102,10 @@ class ItemSignatures:
             return Refused(
                 Reason.MALFORMED, f"the body has over {BODY_BYTES_MAX} bytes, as no batch has"
             )
+        if b"hmacSignature" not in request.body:
+            return Refused(Reason.NO_SIGNATURE, "an item has no additionalData.hmacSignature")
+        if sum(map(request.body.count, (b",", b"[", b"{"))) > VALUES_MAX:
+            return Refused(Reason.MALFORMED, f"the body has over {VALUES_MAX} values")
         try:
             items = items_of(read_object(request.body))
             messages = [_message(item) for item in items]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,9 @@ from pydantic import BaseModel
 
 from adapters.queries.queries import EventView
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Where a list's separator is a semicolon, or a tab, a spreadsheet begins a cell after each of them;
+# some take full-width signs as well.
+FORMULA = re.compile(r"(^|[;\t])(?=[=+\-@\uff1d\uff0b\uff0d\uff20\t\r])")
 
 Lines = Callable[[Iterable[EventView]], Iterator[str]]
 
@@ -54,5 +57,5 @@ def _taken(buffer: io.StringIO) -> str:
 
 
 def harmless(value: object) -> object:
-    """A value of a CSV file; a text that a spreadsheet would run gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    """A value of a CSV file; what a spreadsheet would run gets an apostrophe in front."""
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value

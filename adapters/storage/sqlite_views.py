@@ -5,6 +5,7 @@ because the file can be deleted at any time: it is made again from the log.
 """
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -54,7 +55,9 @@ class SQLiteViews(Views):
         system takes back when the process ends."""
         if projection in self._leases:
             return True
-        file = self._lease(projection).open("ab")
+        # Whoever may read it could hold the lock, and nobody would lead.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        file = os.fdopen(os.open(self._lease(projection), flags, 0o600), "r+b")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

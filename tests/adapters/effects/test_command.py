@@ -55,9 +55,10 @@ def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
 
 def test_it_gets_no_secrets_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDER_LEDGER_API_TOKENS", '["secret"]')
+    monkeypatch.setenv("order_ledger_master_keys", '["secret"]')  # a setting in any case
     monkeypatch.setenv("SHOPS_OWN", "1")
     code = (
-        "import os, sys; sys.exit(any(k.startswith('ORDER_LEDGER_') for k in os.environ)"
+        "import os, sys; sys.exit(any(k.upper().startswith('ORDER_LEDGER_') for k in os.environ)"
         " or 'SHOPS_OWN' not in os.environ)"
     )
     assert command(code).send(EFFECT).verdict is Verdict.SENT

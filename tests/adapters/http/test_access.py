@@ -8,6 +8,7 @@ import pytest
 
 from adapters.access import doorkeeper
 from adapters.access.roles import Caller, Role
+from adapters.http import health
 from adapters.secrets import new_api_token, token_sha256
 from adapters.storage.access import Operation, TokenRow
 from tests.adapters.http.local import API_TOKEN, LocalService, ids, problem
@@ -262,3 +263,19 @@ def test_a_caller_comes_from_where_a_trusted_proxy_says(
 def test_the_answers_of_the_log_repeat_no_token(local: LocalService) -> None:
     holder = Holder(local, "a", Role.AUDITOR)
     assert holder.token not in json.dumps(holder.json("/operator-log"))
+
+
+def test_details_of_readiness_are_gathered_only_for_whom_they_are_told(
+    shared: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered = []
+
+    def details(service: object) -> dict[str, Any]:
+        gathered.append(service)
+        return {}
+
+    monkeypatch.setattr(health, "_details", details)
+    assert shared.run(shared.http.get("/health/ready")).json() == {"status": "ok"}
+    assert gathered == []
+    assert shared.get("/health/ready").json() == {"status": "ok", "details": {}}
+    assert len(gathered) == 1

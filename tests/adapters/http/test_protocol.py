@@ -1,21 +1,26 @@
 """What a stranger with a socket can do to the head of a request, and what he cannot."""
 
 import asyncio
+import gc
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Thread
+from time import monotonic, sleep
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from adapters.http import protocol
-from adapters.http.protocol import HEAD_BYTES_MAX, BoundedProtocol, answer_whole
+from adapters.http.protocol import HEAD_BYTES_MAX, QUEUED_MAX, BoundedProtocol, answer_whole
 
+LARGE = 10_000_000  # more than the systems between the two keep
 PATIENCE = 20.0  # for what has to come; nothing here is timed
 HEAD = b"POST / HTTP/1.1\r\nHost: ledger\r\n"
 
@@ -31,8 +36,14 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         size += len(message["body"])
         more = message["more_body"]
     body = str(size).encode()
+    if scope["path"] == "/headers":
+        body = b" ".join(name for name, _ in scope["headers"])
+    if scope["path"] == "/large":
+        body = b"x" * LARGE
+    if scope["path"] == "/never":
+        await asyncio.sleep(PATIENCE)
     if scope["path"] == "/whole":
-        assert answer_whole(scope, send, b"text/plain", body)
+        assert answer_whole(send, b"text/plain", body)
         return
     if scope["path"] == "/slow":
         await asyncio.sleep(0.1)
@@ -41,7 +52,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         async def heard(message: Any) -> None:
             await send(message)
 
-        assert not answer_whole(scope, heard, b"text/plain", body)
+        assert not answer_whole(heard, b"text/plain", body)
         body = b"not in one piece"
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -51,9 +62,13 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 class Client:
     """A connection on which anything can be said."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, small: bool = False) -> None:
         self.heard = b""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.socket = socket.socket()
+        if small:  # little waits in the client's system
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(("127.0.0.1", port))
 
     def say(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -97,11 +112,12 @@ def port() -> Iterator[int]:
     """A server in a thread; when it ends, no timer is left."""
     config, state = Config(echo, log_config=None, lifespan="off"), ServerState()
     loop = asyncio.new_event_loop()
-    made: list[BoundedProtocol] = []
+    made: WeakSet[BoundedProtocol] = WeakSet()
 
     def make() -> BoundedProtocol:
-        made.append(BoundedProtocol(config=config, server_state=state, app_state={}, _loop=loop))
-        return made[-1]
+        one = BoundedProtocol(config=config, server_state=state, app_state={}, _loop=loop)
+        made.add(one)
+        return one
 
     server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0))
     thread = Thread(target=loop.run_forever)
@@ -118,7 +134,7 @@ def port() -> Iterator[int]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join(PATIENCE)
     loop.close()
-    assert [p for p in made if p._deadline is not None] == []
+    assert [p for p in made if p._deadline or p._unread_deadline] == []
 
 
 @pytest.fixture
@@ -179,12 +195,35 @@ def test_many_requests_in_one_piece_are_each_within_bounds(client: Client) -> No
         assert client.answer().startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("chunk", [1, 100, 60_000])
-def test_a_chunked_body_may_be_cut_as_fine_as_its_sender_likes(client: Client, chunk: int) -> None:
-    size = chunk * (100_000 // chunk)
+@pytest.mark.parametrize(("size", "chunk"), [(1000, 1), (100_000, 100), (2_560_000, 256)])
+def test_a_chunked_body_may_be_cut_fine(client: Client, size: int, chunk: int) -> None:
     client.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     client.say((b"%x\r\n" % chunk + b"x" * chunk + b"\r\n") * (size // chunk) + b"0\r\n\r\n")
     assert client.answer().endswith(str(size).encode())
+
+
+@pytest.mark.parametrize("chunk", [1, 10, 100])
+def test_one_that_is_nothing_but_cuts_is_400_before_it_is_whole(client: Client, chunk: int) -> None:
+    client.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    client.say((b"%x\r\n" % chunk + b"x" * chunk + b"\r\n") * 3000)
+    status, detail = client.told()
+    assert status == 400
+    assert "pieces" in detail
+
+
+def test_every_body_has_its_own_pieces(client: Client) -> None:
+    for _ in range(3):
+        client.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1000)
+        client.say(b"0\r\n\r\n")
+        assert client.answer().endswith(b"1000")
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["in one piece", "later"])
+def test_a_trailer_is_no_header(client: Client, pause: float) -> None:
+    client.say(b"POST /headers HTTP/1.1\r\nHost: ledger\r\nTransfer-Encoding: chunked\r\n\r\n")
+    sleep(pause)
+    client.say(b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\nAuthorization: x\r\n\r\n")
+    assert client.answer().endswith(b"host transfer-encoding")
 
 
 @pytest.mark.parametrize(
@@ -295,6 +334,97 @@ def test_a_slow_request_is_waited_for_no_longer_than_its_head_and_the_next_one_i
     assert {client.told()[0] for client in slow} == {408}
     for client in (honest, *slow):
         client.socket.close()
+
+
+# -------------------------------------------------------------------------------- many, and unread
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nobody looks for what is no one's any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def requests_in_memory() -> int:
+    return sum(isinstance(thing, RequestResponseCycle) for thing in gc.get_objects())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + PATIENCE
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.01)
+
+
+def test_more_requests_at_once_than_may_wait_end_the_connection(client: Client) -> None:
+    client.say(b"POST /never HTTP/1.1\r\nHost: ledger\r\nContent-Length: 0\r\n\r\n")
+    with suppress(ConnectionError):
+        client.say(head_of(100) * (QUEUED_MAX + 2))
+    assert client.rest() == b""
+
+
+def test_while_requests_wait_no_more_are_read(client: Client, uncollected: None) -> None:
+    before = requests_in_memory()
+    client.socket.settimeout(0.5)
+    with suppress(TimeoutError):  # the systems between the two take some more
+        for path in (b"/never", *[b"/"] * 2000):
+            client.say(b"POST %b HTTP/1.1\r\nHost: l\r\nContent-Length: 10000\r\n\r\n" % path)
+            client.say(b"x" * 10_000)
+    assert requests_in_memory() - before < 100
+
+
+def test_large_requests_that_wait_are_all_answered(client: Client) -> None:
+    for _ in range(20):
+        client.say(b"POST /slow HTTP/1.1\r\nHost: l\r\nContent-Length: 60000\r\n\r\n")
+        client.say(b"x" * 60_000)
+    assert all(client.answer().endswith(b"60000") for _ in range(20))
+
+
+def test_what_waited_goes_with_its_connection(port: int, uncollected: None) -> None:
+    before = requests_in_memory()
+    for _ in range(20):
+        client = Client(port)
+        client.say(b"POST /slow HTTP/1.1\r\nHost: l\r\nContent-Length: 9\r\n\r\nunwelcome" * 100)
+        client.socket.close()
+    until(lambda: requests_in_memory() <= before)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/whole", b"/early"])
+def test_what_was_answered_is_gone(port: int, path: bytes, uncollected: None) -> None:
+    before = requests_in_memory()
+    for _ in range(20):
+        client = Client(port)
+        client.say(b"POST %b HTTP/1.1\r\nHost: l\r\nContent-Length: 4\r\n\r\nbody" % path * 5)
+        assert all(client.answer().startswith(b"HTTP/1.1 200 ") for _ in range(5))
+        client.socket.close()
+    until(lambda: requests_in_memory() <= before)
+
+
+@pytest.mark.parametrize("fields", [b"", b"Connection: close\r\n"])
+def test_who_takes_nothing_of_the_answer_is_left(
+    port: int, monkeypatch: pytest.MonkeyPatch, fields: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.1)
+    deaf = Client(port, small=True)
+    deaf.say(b"POST /large HTTP/1.1\r\nHost: l\r\n%bContent-Length: 0\r\n\r\n" % fields)
+    sleep(1)
+    assert len(deaf.rest()) < LARGE
+    deaf.socket.close()
+
+
+def test_who_is_slow_but_takes_it_hears_all(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.2)
+    slow = Client(port)
+    slow.say(b"POST /large HTTP/1.1\r\nHost: l\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    heard = 0
+    while piece := slow.socket.recv(1_000_000):
+        heard += len(piece)
+        sleep(0.02)
+    assert heard > LARGE
+    slow.socket.close()
 
 
 # ---------------------------------------------------------------------------------- in one piece

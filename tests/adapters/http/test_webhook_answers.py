@@ -1,6 +1,7 @@
 """What the webhook endpoint answers, row by row of the table that a provider relies on."""
 
 import asyncio
+import gc
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.http.webhooks import _Refused
 from adapters.providers import Ignored
 from adapters.providers.sevi import Sevi
 from domain.log import Position
@@ -272,6 +274,34 @@ def test_a_connection_that_breaks_off_leaves_nothing(local: LocalService) -> Non
     ]
     local.run(raw_post(local.app, [AUTHENTIC], messages))
     assert local.deliveries == []
+
+
+@pytest.mark.parametrize(
+    ("status", "messages"),
+    [
+        (413, [{"type": "http.request", "body": b"x" * 2**18, "more_body": True}] * 5),
+        (
+            400,
+            [
+                {"type": "http.request", "body": b"x", "more_body": True},
+                {"type": "http.disconnect"},
+            ],
+        ),
+        (401, [{"type": "http.request", "body": b"x", "more_body": False}]),
+    ],
+)
+def test_what_was_refused_is_gone_before_the_collector_comes(
+    local: LocalService, status: int, messages: list[Message]
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        headers = [AUTHENTIC] if status != 401 else []
+        assert local.run(raw_post(local.app, headers, messages))[0] == status
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, _Refused)]
+    finally:
+        gc.enable()
+    assert kept == []
 
 
 # ------------------------------------------------------------------------------------ many at once

@@ -242,12 +242,30 @@ def test_a_body_that_no_batch_is_as_large_as_is_refused_before_it_is_parsed(
 
     monkeypatch.setattr(adyen, "read_object", reads)
     body = of("AUTHORISATION").body
-    fits = body + b" " * (128 * 1024 - len(body))
+    fits = body + b" " * (32 * 1024 - len(body))
     assert isinstance(ADYEN.verify(Request([], fits, NOON)), Verified)
     verdict = ADYEN.verify(Request([], fits + b" ", NOON))
     assert isinstance(verdict, Refused)
-    assert "131072 bytes" in verdict.detail
+    assert "32768 bytes" in verdict.detail
     assert parsed == [fits]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"a":[' + b"1," * 4000 + b"1]}", Reason.NO_SIGNATURE),
+        (b'{"hmacSignature":[' + b"1," * 4000 + b"1]}", Reason.MALFORMED),
+        (b'{"hmacSignature":' + b"[" * 4000, Reason.MALFORMED),
+        (b'{"hmacSignature":[' + b"{}," * 4000, Reason.MALFORMED),
+    ],
+)
+def test_a_body_of_thousands_of_values_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, reason: Reason
+) -> None:
+    monkeypatch.setattr(adyen, "read_object", lambda _: pytest.fail("it was parsed"))
+    verdict = ADYEN.verify(Request([], body, NOON))
+    assert isinstance(verdict, Refused)
+    assert verdict.reason is reason
 
 
 def test_writing_the_json_anew_does_no_harm() -> None:
