@@ -242,12 +242,17 @@ def _untied(
         return f"its delivery {number} is said to have appended other events"
     if fact.body_digest is None or row.replay_of is None or store.bodies(number - 1, number):
         return None  # whether a delivery has its own body is looked at with the deliveries
-    original = row.replay_of
-    has_body = bool(store.bodies(original - 1, original))
-    hashes = [found.body_hash for found in store.deliveries(original - 1, original)]
-    if not has_body or hashes != [row.body_hash]:
-        return f"its body is missing: delivery {original}, which {number} replays, has no such body"
-    return None
+    at: LoggedDelivery | None = row
+    while at is not None and at.replay_of is not None and at.replay_of < at.delivery_id:
+        original = at.replay_of  # which may be a replay itself
+        at = next(iter(store.deliveries(original - 1, original)), None)
+        if (
+            at is not None
+            and at.body_hash == row.body_hash
+            and store.bodies(original - 1, original)
+        ):
+            return None
+    return f"its body is missing: what its delivery {number} replays has no such body"
 
 
 # -------------------------------------------------------------------------------------- deliveries
