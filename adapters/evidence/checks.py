@@ -10,10 +10,11 @@ from adapters.evidence.body_checks import BodyChecks
 from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import HASH_BYTES, TILE_WIDTH, hash_perfect
 from adapters.evidence.orders import Facts, Orders, read_all
-from adapters.storage.evidence import EvidenceStore, RawRow
+from adapters.storage.evidence import EvidenceStore, LoggedDelivery, RawRow
 from adapters.storage.log import PARTITION
 from adapters.vault.vault import Vault
 from domain.log import Position
+from domain.payment import Outcome
 
 BATCH = 4096
 EVENTS_IN_PART = 16_384  # a part lies below one tile of level 1
@@ -203,25 +204,55 @@ def _moved_to(index: int, wanted: bytes, by_index: Mapping[int, RawRow]) -> int 
 def _tied(
     store: EvidenceStore, rows: Sequence[RawRow], facts: Sequence[Facts | None]
 ) -> Iterator[Finding]:
-    """Compare the hash that an event tells of its body with that of its delivery."""
-    told = [
-        (row[0], row[6], fact.body_hash or fact.delivery_key)
-        for row, fact in zip(rows, facts, strict=True)
-        if fact is not None and fact.delivery_key is not None and isinstance(row[6], int)
-    ]
+    """Compare what an event tells of its body with its delivery. No leaf has the delivery's number:
+    news with a digest came with one, which appended it, and whose body is there."""
+    told = []
+    for row, fact in zip(rows, facts, strict=True):
+        if fact is None or fact.delivery_key is None:
+            continue
+        if isinstance(row[6], int):
+            told.append((row[0], row[6], fact))
+        elif fact.body_digest is not None:
+            yield Finding(place(row[0]), "it came with a delivery, and which one is not said")
     if not told:
         return
     ids = [delivery for _, delivery, _ in told]
     low, high = min(ids), max(ids)
     if high - low > 4 * BATCH:  # ids that were tampered with
-        hashes = {n: h for each in ids for n, h in store.body_hashes(each - 1, each).items()}
+        logged = {row.delivery_id: row for each in ids for row in store.deliveries(each - 1, each)}
     else:
-        hashes = dict(store.body_hashes(low - 1, high))
-    for index, delivery, body_hash in told:
-        if delivery not in hashes:
-            yield Finding(place(index), f"its delivery {delivery} is not in the delivery log")
-        elif hashes[delivery] != body_hash:
-            yield Finding(place(index), f"its body's hash is not that of its delivery {delivery}")
+        logged = {row.delivery_id: row for row in store.deliveries(low - 1, high)}
+    for index, delivery, fact in told:
+        problem = _untied(store, index, delivery, fact, logged.get(delivery))
+        if problem is not None:
+            yield Finding(place(index), problem)
+
+
+def _untied(
+    store: EvidenceStore, index: int, number: int, fact: Facts, row: LoggedDelivery | None
+) -> str | None:
+    """Why an event is not of the delivery that it names, or None."""
+    if row is None:
+        return f"its delivery {number} is not in the delivery log"
+    if row.body_hash != (fact.body_hash or fact.delivery_key):
+        return f"its body's hash is not that of its delivery {number}"
+    if row.outcome == Outcome.DUPLICATE.value:
+        return f"its delivery {number} is said to be a duplicate, and those append nothing"
+    if row.idx is None or row.idx < index:
+        return f"its delivery {number} is said to have appended other events"
+    if fact.body_digest is None or row.replay_of is None or store.bodies(number - 1, number):
+        return None  # whether a delivery has its own body is looked at with the deliveries
+    at: LoggedDelivery | None = row
+    while at is not None and at.replay_of is not None and at.replay_of < at.delivery_id:
+        original = at.replay_of  # which may be a replay itself
+        at = next(iter(store.deliveries(original - 1, original)), None)
+        if (
+            at is not None
+            and at.body_hash == row.body_hash
+            and store.bodies(original - 1, original)
+        ):
+            return None
+    return f"its body is missing: what its delivery {number} replays has no such body"
 
 
 # -------------------------------------------------------------------------------------- deliveries

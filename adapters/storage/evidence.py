@@ -59,7 +59,6 @@ class Questions(NamedTuple):
     deliveries: str
     bodies: str
     body_keys: str
-    body_hashes: str
     strays: str
     head: str
 
@@ -156,10 +155,6 @@ class EvidenceStore:
     def body_keys(self, after: int, upto: int) -> Mapping[int, bytes]:
         """The wrapped keys of those bodies that have one of their own."""
         return dict(self.answers(self.questions.body_keys, (after, upto)))
-
-    def body_hashes(self, after: int, upto: int) -> Mapping[int, str]:
-        """The keyed hash of bodies that the delivery log has, of some deliveries by their id."""
-        return dict(self.answers(self.questions.body_hashes, (after, upto)))
 
     def strays(self) -> int:
         """How many events stand where none can: in no partition, or before its first index."""

@@ -39,10 +39,6 @@ BODY_KEYS = (
     "SELECT id, wrapped FROM order_ledger.body_keys "
     f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
 )
-HASHES = (
-    "SELECT id, body_hash FROM order_ledger.deliveries "
-    f"WHERE partition = {PARTITION} AND id > %s AND id <= %s"
-)
 # Both sides of where events can be, as ranges of the key: nothing in between is looked at.
 STRAYS = (
     "SELECT (SELECT count(*) FROM order_ledger.stored_events "
@@ -61,7 +57,7 @@ class PostgresEvidence(EvidenceStore):
     """The tables that migration 0008 made."""
 
     schema = "order_ledger."
-    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, HASHES, STRAYS, HEAD)
+    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, STRAYS, HEAD)
 
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         super().__init__(clock)

@@ -33,7 +33,6 @@ BODIES = (
     "SELECT delivery_id, CAST(body AS BLOB) FROM bodies WHERE delivery_id > ? AND delivery_id <= ?"
 )
 BODY_KEYS = "SELECT id, wrapped FROM body_keys WHERE id > ? AND id <= ?"
-HASHES = "SELECT id, body_hash FROM deliveries WHERE id > ? AND id <= ?"
 STRAYS = "SELECT count(*) FROM stored_events WHERE idx < 1"
 # A delivery names the last event that it appended: a second witness of where the log ended.
 HEAD = (
@@ -49,7 +48,7 @@ HEAD = (
 class SQLiteEvidence(EvidenceStore):
     """The evidence in two SQLite files, and the log's rows as they are stored."""
 
-    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, HASHES, STRAYS, HEAD)
+    questions = Questions(NAMES_AT, DELIVERIES, BODIES, BODY_KEYS, STRAYS, HEAD)
 
     def __init__(self, ledger: Datastore, tree: Datastore, clock: Clock = utc_now) -> None:
         super().__init__(clock)

@@ -432,3 +432,43 @@ def test_a_ledger_can_be_verified_while_it_grows(ledger: Sealed) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+LOST = "DELETE FROM bodies WHERE delivery_id = 1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (["UPDATE deliveries SET outcome = 'duplicate' WHERE id = 1"], "said to be a duplicate"),
+        (["UPDATE deliveries SET replay_of = 999999 WHERE id = 1"], "has no such body"),
+        (["UPDATE deliveries SET replay_of = 2 WHERE id = 1"], "has no such body"),
+        (["UPDATE deliveries SET replay_of = 2, idx = NULL WHERE id = 1"], "other events"),
+        (["UPDATE stored_events SET delivery_id = NULL WHERE delivery_id = 1"], "is not said"),
+        (["UPDATE stored_events SET delivery_id = 2 WHERE delivery_id = 1"], "not that of its"),
+        (
+            [
+                "DELETE FROM order_keys WHERE id = 1",
+                "UPDATE deliveries SET outcome = 'duplicate' WHERE id = 1",
+            ],
+            "said to be a duplicate",
+        ),
+        (
+            [
+                "UPDATE stored_events SET delivery_id = NULL",
+                "DELETE FROM bodies",
+                "DELETE FROM deliveries",
+            ],
+            "is not said",
+        ),
+    ],
+)
+def test_a_body_is_missed_whatever_its_delivery_is_made_to_say(
+    sealed: Sealed, changes: Sequence[str], problem: str
+) -> None:
+    sealed.tell("42", PaymentStatus.PENDING)
+    sealed.tell("43", PaymentStatus.PENDING)
+    sealed.sealer.seal()
+    assert verify(sealed).is_sound
+    sealed.tamper(*changes, LOST)
+    assert problem in found(sealed)["0-1"]
