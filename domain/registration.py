@@ -43,10 +43,12 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What a person decided about an order's open review, and why."""
+    """What a person decided about an order's open review, and why. `version` is the order's as the
+    person saw it."""
 
     store: str
     order_id: str
+    version: int
     verdict: Verdict
     by: str
     reason: str
@@ -112,13 +114,19 @@ def resolve(order: Order, resolution: Resolution) -> tuple[OrderEvent, ...]:
     """Close the open review. Accepting one that holds a PAID delivers; rejecting it lets that PAID
     go. Where another review had come before it, the PAID's own is open again.
 
-    Raises `Refused` where no review is open, `Unknown` where there is no such order.
+    Raises `Refused` where no review is open, or where the order has moved on since the person
+    looked, so that nobody accepts money unseen; `Unknown` where there is no such order.
     """
     assert order.id == stream_of(resolution.store, resolution.order_id), "another order's"
     if order.version == 0:
         raise Unknown(f"nothing is known of the order {resolution.order_id}")
     if order.review is None:
         raise Refused("no review of this order is open")
+    if order.version != resolution.version:
+        raise Refused(
+            f"the order is at version {order.version}, and version {resolution.version} was looked "
+            "at: look at it again, then decide"
+        )
     story = _Story(order)
     version = order.version + 1
     story.add(

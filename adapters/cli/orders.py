@@ -151,7 +151,7 @@ def list_orders(
         if as_json:
             print_json(page)
         else:
-            _print_page(page)
+            _print_page(page, with_version=wanted.review_open)
 
 
 def _page(
@@ -266,6 +266,7 @@ def _facts(order: "OrderDetail") -> list[tuple[str, str | None]]:
     return [
         ("Order", order.order_id),
         ("Store", order.store),
+        ("Version", str(order.version)),
         ("Status", order.status),
         ("Payment", order.payment_status),
         ("Review", words(order.review)),
@@ -278,11 +279,11 @@ def _facts(order: "OrderDetail") -> list[tuple[str, str | None]]:
         ("Provider", order.provider),
         ("Delivered", exact_time(order.delivered_at)),
         ("Updated", exact_time(order.updated_at)),
-        ("Position", f"{order.position} (event {order.version} of the order)"),
+        ("Position", order.position),
     ]
 
 
-def _print_page(page: "OrderPage") -> None:
+def _print_page(page: "OrderPage", with_version: bool) -> None:
     if not page.items:
         print_text("No orders.")
         return
@@ -298,6 +299,10 @@ def _print_page(page: "OrderPage") -> None:
         ]
         for order in page.items
     ]
+    if with_version:  # a decision names it
+        columns.insert(1, "Version")
+        for row, order in zip(rows, page.items, strict=True):
+            row.insert(1, str(order.version))
     if {order.store for order in page.items} != {"default"}:
         columns.insert(0, "Store")
         for row, order in zip(rows, page.items, strict=True):

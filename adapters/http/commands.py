@@ -59,6 +59,7 @@ def command_router(service: Service, queue: GroupCommit, door: Door) -> APIRoute
     ) -> CommandAnswer:
         """Close the open review of an order. Accepting one that holds a PAID delivers the order.
 
+        `version` is the order's that the operator looked at; 409 where the order has moved on.
         It is an event with the caller's name and the reason, and a line of the operators' log.
         """
         return await resolve(service, queue, caller, store, order_id, decision)
@@ -78,6 +79,7 @@ async def resolve(
     resolution = Resolution(
         store=store_of_order(caller, store),
         order_id=order_name(order_id),
+        version=decision.version,
         verdict=VERDICTS[decision.decision],
         by=caller.who,
         reason=decision.reason,

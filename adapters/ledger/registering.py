@@ -11,7 +11,9 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from adapters.ledger.batch import Receipt
 from domain.events import Verdict
@@ -89,12 +91,25 @@ class Terms(BaseModel):
 
 
 class Decision(BaseModel):
-    """What a person decides about an order's open review, and why."""
+    """What a person decides about an order's open review, and why. `version` is the order's, as
+    `GET /orders/{id}` told it when the person looked: an order that has moved on is looked at
+    again."""
 
     model_config = ConfigDict(extra="forbid")
 
     decision: Literal["accept", "reject"]
     reason: Text
+    version: int = Field(ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_version(cls, told: object) -> object:
+        if isinstance(told, dict) and "version" not in told:
+            raise PydanticCustomError(
+                "version_missing",
+                "version is wanted, the order's as GET /orders told it to whoever looked",
+            )
+        return told
 
 
 class CommandAnswer(BaseModel):

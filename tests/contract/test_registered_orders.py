@@ -61,9 +61,14 @@ def placement(order_id: str = "1", *references: str, **fields: Any) -> Placement
     return Placement(order_id=order_id, references=references, **terms | fields)
 
 
-def resolution(verdict: Verdict, order_id: str = "1") -> Resolution:
+def resolution(verdict: Verdict, version: int, order_id: str = "1") -> Resolution:
     return Resolution(
-        store="default", order_id=order_id, verdict=verdict, by="token ann", reason="a discount"
+        store="default",
+        order_id=order_id,
+        version=version,
+        verdict=verdict,
+        by="token ann",
+        reason="a discount",
     )
 
 
@@ -187,7 +192,12 @@ def test_an_order_that_news_was_applied_to_keeps_its_news(ledger: OrderLedger) -
 
 def test_one_refusal_leaves_the_others_of_its_batch_alone(ledger: OrderLedger) -> None:
     answers = ledger.execute(
-        [told("1"), resolution(Verdict.ACCEPTED, "7"), placement("2"), resolution(Verdict.ACCEPTED)]
+        [
+            told("1"),
+            resolution(Verdict.ACCEPTED, 1, "7"),
+            placement("2"),
+            resolution(Verdict.ACCEPTED, 2),
+        ]
     )
     assert [isinstance(answer, Refused) for answer in answers] == [False, True, False, True]
     assert types(ledger, "2") == [OrderPlaced]
@@ -195,10 +205,30 @@ def test_one_refusal_leaves_the_others_of_its_batch_alone(ledger: OrderLedger) -
 
 def test_an_accepted_review_delivers(ledger: OrderLedger) -> None:
     do(ledger, placement(), told("1", amount=Decimal(900)))
-    (accepted,) = do(ledger, resolution(Verdict.ACCEPTED))
+    (accepted,) = do(ledger, resolution(Verdict.ACCEPTED, 3))
     assert status(accepted) == OrderStatus.DELIVERED
     assert types(ledger, "1")[2:] == [ReviewRequired, ReviewResolved, Delivered]
-    assert refused(ledger, resolution(Verdict.ACCEPTED)) == "no review of this order is open"
+    assert refused(ledger, resolution(Verdict.ACCEPTED, 3)) == "no review of this order is open"
+
+
+def test_money_that_came_after_the_look_is_not_accepted(ledger: OrderLedger) -> None:
+    _, odd = do(ledger, placement(), told("1", status=S.UNRECOGNIZED, raw_status="ODD"))
+    assert odd.order is not None
+    do(ledger, told("1", amount=Decimal(1)))
+    said = refused(ledger, resolution(Verdict.ACCEPTED, odd.order.version))
+    assert said.endswith("look at it again, then decide")
+    assert Delivered not in types(ledger, "1")
+
+
+def test_an_acceptance_that_is_sent_twice_decides_once(ledger: OrderLedger) -> None:
+    """The first opens the review of the PAID that waits; the second is not about that."""
+    odd = told("1", status=S.UNRECOGNIZED, raw_status="ODD")
+    *_, last = do(ledger, placement(), told("1", amount=Decimal(1)), odd)
+    assert last.order is not None
+    accept = resolution(Verdict.ACCEPTED, last.order.version)
+    do(ledger, accept)
+    assert "look at it again" in refused(ledger, accept)
+    assert Delivered not in types(ledger, "1")
 
 
 def test_what_another_process_registered_is_not_taken_for_unchanged(
@@ -219,7 +249,7 @@ def test_a_review_that_another_process_opened_can_be_closed(
 ) -> None:
     do(ledger, told("1", status=PaymentStatus.PAID))
     do(ledger_of(log), told("1", status=PaymentStatus.REFUNDED))
-    (closed,) = do(ledger, resolution(Verdict.ACCEPTED))
+    (closed,) = do(ledger, resolution(Verdict.ACCEPTED, 4))
     assert closed.order is not None
     assert closed.order.review is None
 

@@ -4,7 +4,7 @@ Besides a notice, or a status for one, a shop's `placement` and an operator's `v
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,14 +25,19 @@ def placement(amount: str = "902.10", currency: str = "KES", **fields: Any) -> P
     return Placement(amount=Decimal(amount), currency=currency, **told)
 
 
-def verdict(verdict: Verdict) -> Resolution:
-    """An operator decides about the open review of order 1."""
+def verdict_at(verdict: Verdict, version: int = 0) -> Resolution:
+    """An operator decides about the open review of order 1, seen at a version (0: as it is)."""
     return Resolution(
-        store="default", order_id="1", verdict=verdict, by="token ann", reason="the shop asked"
+        store="default",
+        order_id="1",
+        version=version,
+        verdict=verdict,
+        by="token ann",
+        reason="the shop asked",
     )
 
 
-ACCEPTED, REJECTED = verdict(Verdict.ACCEPTED), verdict(Verdict.REJECTED)
+ACCEPTED, REJECTED = verdict_at(Verdict.ACCEPTED), verdict_at(Verdict.REJECTED)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ def happen(
         case Placement():
             return Decision(Outcome.RECORDED, place(order, happens))
         case Resolution():
-            return Decision(Outcome.RECORDED, resolve(order, happens))
+            seen = replace(happens, version=happens.version or order.version)
+            return Decision(Outcome.RECORDED, resolve(order, seen))
         case PaymentStatus():
             happens = notice(status=happens)
     decision = decide(order, happens, unregistered)

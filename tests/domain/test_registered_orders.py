@@ -23,7 +23,7 @@ from domain.order import (
 )
 from domain.payment import Origin, Outcome, Payment, PaymentNotice, PaymentStatus
 from domain.registration import Placement, Refused, move, place
-from tests.domain.harness import ACCEPTED, REJECTED, fold, given, like, placement
+from tests.domain.harness import ACCEPTED, REJECTED, fold, given, like, placement, verdict_at
 from tests.notices import NOON, notice
 
 S = PaymentStatus
@@ -350,6 +350,15 @@ def test_a_verdict_about_another_review_leaves_the_one_that_holds_the_paid_open(
         ReviewResolved, reviewed(R.UNDERPAID, caused_by=6), status=AWAITING, review=R.UNDERPAID
     )
     given(TODAY, paid("902"), other, verdict).when(ACCEPTED).then(ReviewResolved, Delivered)
+
+
+@pytest.mark.parametrize("word", Verdict)
+def test_a_verdict_about_an_order_that_moved_on_is_refused(word: Verdict) -> None:
+    under_review = given(TODAY, paid("902"))
+    seen = under_review.order.version
+    under_review.when(verdict_at(word, seen))
+    with pytest.raises(Refused, match="look at it again"):
+        given(TODAY, paid("902"), S.PENDING).when(verdict_at(word, seen))
 
 
 @pytest.mark.parametrize("verdict", [ACCEPTED, REJECTED])

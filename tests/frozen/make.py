@@ -88,8 +88,8 @@ class Writer:
         self.take("sevi", sevi(UNDERPAID, "PAID", "450.00"))
         self.execute(
             Resolution(
-                store="default", order_id=UNDERPAID, verdict=Verdict.ACCEPTED, by="token desk",
-                reason="the rest came in cash",
+                store="default", order_id=UNDERPAID, version=3, verdict=Verdict.ACCEPTED,
+                by="token desk", reason="the rest came in cash",
             )
         )  # fmt: skip
         customer = {

@@ -96,7 +96,7 @@ def _add_review(router: APIRouter, console: Console, pages: Pages) -> None:
     async def review(form: Annotated[Submission, console.act(Role.OPERATOR)]) -> Response:
         order_id, store = form.field("id"), form.field("store") or None
         there = url_of("/order", id=order_id, store=store)
-        told = {"decision": form.field("decision"), "reason": form.field("reason")}
+        told = {name: form.field(name) for name in ("decision", "reason", "version")}
         try:
             decision = Decision.model_validate(told)
         except ValidationError as error:
@@ -227,6 +227,8 @@ def _page(
         reasons=REASONS,
         erase_word=ERASE_WORD,
         holds_paid=_holds_paid(order, known),
+        # Two read models are shown: what one of them did not show yet, nobody saw.
+        seen_version=min(order.version, known.events[-1].version),
     )
 
 

@@ -37,7 +37,7 @@ def test_an_order_is_shown_as_it_stands_this_moment(shop: Shop, order_ledger: Co
     assert facts["Payment"] == "PAID"
     assert facts["Amount"] == "902.10 KES"
     assert facts["Review"] == "-"
-    assert facts["Position"] == "0-3 (event 3 of the order)"
+    assert (facts["Position"], facts["Version"]) == ("0-3", "3")
 
 
 def test_an_order_is_found_by_its_reference(shop: Shop, order_ledger: CommandLine) -> None:

@@ -1,6 +1,8 @@
 """To register orders and to decide reviews at the command line."""
 
+import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +10,16 @@ import pytest
 from tests.adapters.cli.shops import CommandLine, Shop
 
 CHEAPER = ("orders", "register", "1", "--amount", "900", "--currency", "KES")
+AWAITING = "AWAITING_PAYMENT"
+SEEN = ("--version", "3")
 REGISTER = ("orders", "register", "1", "--amount", "902.1", "--currency", "KES")
+
+
+class Terminal(io.TextIOWrapper):
+    """A standard input at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -59,8 +70,12 @@ def test_a_review_is_listed_accepted_and_logged(run: CommandLine, shop: Shop) ->
     assert run("review", "list").out == "No orders.\n"
     run(*CHEAPER)
     shop.hears(("1", "PAID"))
-    assert "overpaid" in run("review", "list").out
-    ran = run("review", "accept", "1", "--reason", "seen at the bank")
+    heading, listed, *_ = run("review", "list").lines
+    assert "Version" in heading
+    assert "overpaid" in listed
+    seen = str(shown(run)["version"])
+    assert seen in listed.split()
+    ran = run("review", "accept", "1", "--version", seen, "--reason", "seen at the bank")
     assert (ran.code, ran.out) == (0, "recorded at 0-7; order 1 of store default is DELIVERED\n")
     history = run("orders", "history", "1").out
     assert "accepted" in history
@@ -78,13 +93,49 @@ def test_a_rejected_review_is_closed_and_a_second_verdict_has_nothing_to_decide(
 ) -> None:
     run(*CHEAPER)
     shop.hears(("1", "PAID"))
-    assert run("review", "reject", "1", "--reason", "paid again").code == 0
+    assert run("review", "reject", "1", *SEEN, "--reason", "paid again").code == 0
     order = shown(run)
     assert (order["status"], order["review"]) == ("AWAITING_PAYMENT", None)
-    ran = run("review", "accept", "1", "--reason", "seen")
+    ran = run("review", "accept", "1", *SEEN, "--reason", "seen")
     assert (ran.code, "no review" in ran.complaint) == (1, True)
-    assert run("review", "accept", "9", "--reason", "seen").code == 1
-    assert run("review", "accept", "1").code == 2, "without a reason nothing is decided"
+    assert run("review", "accept", "9", *SEEN, "--reason", "seen").code == 1
+    assert run("review", "accept", "1", *SEEN).code == 2, "without a reason nothing is decided"
+
+
+def test_a_review_of_an_order_that_moved_on_stays_open(run: CommandLine, shop: Shop) -> None:
+    run(*CHEAPER)
+    shop.hears(("1", "PAID"), ("1", "FAILED"))
+    ran = run("review", "accept", "1", *SEEN, "--reason", "seen")
+    assert (ran.code, "look at it again" in ran.complaint) == (1, True)
+    assert shown(run)["review"] == "overpaid"
+
+
+def test_where_nobody_can_be_asked_the_version_is_wanted(run: CommandLine, shop: Shop) -> None:
+    run(*CHEAPER)
+    shop.hears(("1", "PAID"))
+    ran = run("review", "accept", "1", "--reason", "seen", stdin=b"y\n")
+    assert (ran.code, "--version" in ran.complaint) == (2, True)
+    assert shown(run)["review"] == "overpaid"
+
+
+@pytest.mark.parametrize(("answer", "code", "status"), [("y", 0, "DELIVERED"), ("n", 1, AWAITING)])
+def test_who_names_no_version_is_shown_the_order_and_asked(
+    run: CommandLine,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+    status: str,
+) -> None:
+    run(*CHEAPER)
+    shop.hears(("1", "PAID"))
+    monkeypatch.setattr(io, "TextIOWrapper", Terminal)
+    ran = run("review", "accept", "1", "--reason", "seen", stdin=f"{answer}\n".encode())
+    assert ran.code == code
+    facts = dict(re.split(r"  +", line, maxsplit=1) for line in ran.lines[:7])
+    assert (facts["Version"], facts["Review"]) == ("3", "overpaid")
+    assert (facts["To be paid"], facts["Held PAID"]) == ("900.00 KES", "902.10 KES, from sevi")
+    assert shown(run)["status"] == status
 
 
 def test_orders_whose_news_waits_are_listed(run: CommandLine) -> None:

@@ -30,7 +30,7 @@ def register(local: LocalService, order_id: str = "1", **terms: Any) -> httpx.Re
 
 
 def resolve(local: LocalService, order_id: str = "1", **decision: Any) -> httpx.Response:
-    return say(local, "POST", f"/orders/{order_id}/review", ACCEPT | decision)
+    return say(local, "POST", f"/orders/{order_id}/review", ACCEPT | {"version": 3} | decision)
 
 
 def token(local: LocalService, role: Role, store: str | None = None) -> str:
@@ -165,10 +165,26 @@ def test_a_rejected_one_is_not_delivered(local: LocalService) -> None:
     assert "no review" in problem(resolve(local), 409)
 
 
+def test_a_decision_about_an_order_that_moved_on_is_a_conflict(local: LocalService) -> None:
+    register(local)
+    local.tell("1", "ODD")
+    local.settle()
+    seen = local.json("/orders/1")["version"]
+    tell(local, "1")
+    assert "look at it again" in problem(resolve(local, version=seen), 409)
+    local.settle()
+    assert local.json("/orders/1")["status"] == "AWAITING_PAYMENT"
+    assert local.json("/operator-log")["items"] == []
+    assert resolve(local, version=local.json("/orders/1")["version"]).status_code == 200
+
+
 def test_a_review_of_nothing_is_not_found_and_leaves_no_line(local: LocalService) -> None:
     assert "no order" in problem(resolve(local, "nobody"), 404)
     assert "reason" in problem(resolve(local, reason=""), 422)
     assert "decision" in problem(resolve(local, decision="deliver"), 422)
+    unseen = say(local, "POST", "/orders/1/review", ACCEPT)
+    assert "version is wanted, the order's as GET /orders told it" in problem(unseen, 422)
+    assert "version" in problem(resolve(local, version=0), 422)
     assert local.json("/operator-log")["items"] == []
 
 

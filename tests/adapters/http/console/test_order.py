@@ -158,8 +158,15 @@ def held(local: LocalService) -> LocalService:
     return local
 
 
+def version_on(html: str) -> str:
+    """The order's version that a page's forms name."""
+    (version,) = {match[1] for match in re.finditer(r'name="version" value="(\d+)"', html)}
+    return version
+
+
 def review(browser: Browser, decision: str, reason: str) -> str:
-    return browser.send("/console/order/review", id="1", decision=decision, reason=reason)
+    fields = {"decision": decision, "reason": reason, "version": version_on(browser.page.text)}
+    return browser.send("/console/order/review", id="1", **fields)
 
 
 def test_a_review_is_accepted_with_a_reason(held: LocalService, operator: Browser) -> None:
@@ -193,21 +200,34 @@ def test_a_decision_without_a_reason_or_a_word_is_told_so(
 
 
 def test_a_review_that_is_closed_already_is_told_so(held: LocalService, operator: Browser) -> None:
-    page(operator, "1")
-    secret = operator.form_secret
+    fields = {"version": version_on(page(operator, "1")), "form_secret": operator.form_secret}
     review(operator, "reject", "a mistake")
     held.settle()
-    operator.post(
-        "/console/order/review", form_secret=secret, id="1", decision="accept", reason="again"
-    )
+    operator.post("/console/order/review", id="1", decision="accept", reason="again", **fields)
     assert 'class="flash problem"' in operator.open(operator.page.headers["location"])
+
+
+def test_money_that_came_after_the_page_is_not_accepted(
+    local: LocalService, operator: Browser
+) -> None:
+    terms = {"amount": "5000", "currency": "KES"}
+    headers = {"Authorization": "Bearer api-token-5b1e"}
+    local.run(local.http.put("/orders/1", json=terms, headers=headers))
+    local.tell("1", "ODD")
+    local.settle()
+    assert "No PAID waits" in text_of(page(operator, "1"))
+    local.tell("1", "PAID")
+    assert "look at it again, then decide" in text_of(review(operator, "accept", "no harm"))
+    assert local.json("/orders/1")["status"] == "AWAITING_PAYMENT"
+    assert "A PAID waits" in text_of(operator.page.text)
+    assert "the order is DELIVERED" in text_of(review(operator, "accept", "paid in cash"))
 
 
 def test_only_an_operator_decides(held: LocalService, operator: Browser) -> None:
     with Browser(held) as browser:
         browser.sign_in(Holder(held, "books", Role.AUDITOR).token)
         assert "Operators decide it." in text_of(page(browser, "1"))
-        fields = {"id": "1", "decision": "accept", "reason": "mine"}
+        fields = {"id": "1", "decision": "accept", "reason": "mine", "version": "3"}
         browser.post("/console/order/review", form_secret=browser.form_secret, **fields)
         assert browser.page.status_code == 403
     assert operator.post("/console/order/review", **fields).status_code == 403, "no form secret"
