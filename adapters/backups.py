@@ -39,6 +39,12 @@ ERASED = (
     "id IN (SELECT begun.idx FROM {0}stored_events AS begun JOIN {0}stored_events AS erased "
     "ON erased.originator_id = begun.originator_id WHERE erased.topic = 'PersonalDataErased')"
 )
+# What no backup holds, for it would outlive the keys: refused deliveries that are kept for a while,
+# and what targets of effects answered as far as an earlier release kept it in clear.
+LEFT_OUT = (
+    "DELETE FROM {}kept_refusals",
+    "UPDATE {}effects SET excerpt = NULL WHERE excerpt IS NOT NULL AND excerpt NOT LIKE 'sealed:%'",
+)
 SCHEMA = "order_ledger"
 SQLITE_BEGINS = b"SQLite format 3\0"
 DUMP_BEGINS = b"PGDMP"
@@ -126,6 +132,8 @@ def _copy_file(source: Path, events: Path, keys: Path) -> None:
             copy.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM main.{table}")
             with _unguarded(copy, table):
                 copy.execute(f"DELETE FROM main.{table}")
+        for left_out in LEFT_OUT:
+            copy.execute(left_out.format("main."))
         copy.execute("COMMIT")
         copy.execute("DETACH kept")
         copy.execute("VACUUM")
@@ -170,6 +178,8 @@ def _restore_file(target: Path, backup: Backup) -> None:
             for table in WHOLE_TABLES:
                 copy.execute(f"INSERT INTO main.{table} SELECT * FROM kept.{table}")
             copy.execute(f"DELETE FROM main.order_keys WHERE {ERASED.format('main.')}")
+            for left_out in LEFT_OUT:  # an earlier release's file holds it
+                copy.execute(left_out.format("main."))
             copy.execute("COMMIT")
 
 
@@ -189,7 +199,8 @@ def _dump(url: str, events: Path, keys: Path) -> None:
     address, environment = _address(url)
     with _at_one_instant(url) as snapshot:
         common = [_program("pg_dump"), address, "--format=custom", f"--snapshot={snapshot}"]
-        excluded = [f"--exclude-table-data={table}" for table in tables]
+        without = [*tables, f"{SCHEMA}.kept_refusals"]
+        excluded = [f"--exclude-table-data={table}" for table in without]
         only = [f"--table={table}" for table in tables]
         for path, what in (
             (events, [f"--schema={SCHEMA}", *excluded]),
@@ -239,6 +250,8 @@ def _restore_dump(url: str, backup: Backup) -> None:
             script.write(f"DELETE FROM {SCHEMA}.{table} WHERE {later};\n".encode())
         erased = ERASED.format(f"{SCHEMA}.")
         script.write(f"DELETE FROM {SCHEMA}.order_keys WHERE {erased};\n".encode())
+        for left_out in LEFT_OUT:  # an earlier release's file holds it
+            script.write(f"{left_out.format(f'{SCHEMA}.')};\n".encode())
         script.write(b"COMMIT;\n")
     postgres_schema.init(url)
 

@@ -63,7 +63,7 @@ class Service:
         self.refusals = Refusals(self.storage.access, self.vault)
         silence = {name: table.silence_seconds for name, table in settings.providers.items()}
         self.traffic = TrafficWatch(self.storage.log, self.storage.traffic, silence)
-        self.effects = EffectStore(self.storage.effects, self.operators)
+        self.effects = EffectStore(self.storage.effects, self.operators, self.vault)
         self.outbox = Outbox(self.ledger, self.storage.events, self.effects, settings.effects)
         self.queries = Queries(self.ledger, self.views, self.effects, self.bodies)
         self.past = Past(self.storage.events, self.queries)

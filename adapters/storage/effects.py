@@ -1,15 +1,20 @@
 """The outbox: what follows from events outside of the ledger, in SQL that both databases read."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from adapters.effects.state import State
 from adapters.storage.access import Operation, OperatorLog
 from adapters.storage.generations import Cursor
 from adapters.storage.log import Clock, unavailable, utc_now
+from adapters.vault import Unopened, VaultTrouble
+from adapters.vault.keys import OrderKey
+from adapters.vault.sealing import open_alone, seal_alone
+from domain.log import stream_of
 
 COLUMNS = (
     "number, id, target, store, order_id, version, idx, event, created_at, state, attempts, "
@@ -18,14 +23,15 @@ COLUMNS = (
 # Only these are sent; a dead one is not, and holds back the later ones of its order all the same.
 SENDABLE = "('pending', 'failed')"
 OPEN = "('pending', 'failed', 'dead')"
+SEALED = "sealed:"  # what an excerpt begins with as it is stored
 
 
 class EffectRow(NamedTuple):
     """One event for one target; times are UTC. `idx` is the index of the event's position.
 
     `answer` is what the last attempt was answered, in a word or two; `excerpt` a piece of a
-    refusal's text. `waits_for` is the id of an earlier effect of the same order and target that is
-    not done.
+    refusal's text, None where it cannot be read any more. `waits_for` is the id of an earlier
+    effect of the same order and target that is not done.
     """
 
     number: int
@@ -125,13 +131,25 @@ class EffectTables:
         return value
 
 
+class Keys(Protocol):
+    """Who has the keys of orders at hand: the vault."""
+
+    def keys_of(self, streams: Iterable[str]) -> Mapping[str, OrderKey]:
+        """The keys of orders, of those that have one."""
+
+
 class EffectStore:
-    """Targets and effects. Every method blocks and raises `StorageUnavailable`."""
+    """Targets and effects. Every method blocks and raises `StorageUnavailable`.
+
+    What a target answered may name a person, so it is stored sealed under the key of the order: it
+    is gone with that key, wherever a copy of it is.
+    """
 
     def __init__(
-        self, tables: EffectTables, operators: OperatorLog, clock: Clock = utc_now
+        self, tables: EffectTables, operators: OperatorLog, keys: Keys, clock: Clock = utc_now
     ) -> None:
         self.tables = tables
+        self._keys = keys
         self.clock = clock
         self._operators = operators
 
@@ -209,7 +227,7 @@ class EffectStore:
             time(attempt.at),
             time(attempt.at if attempt.state is State.SENT else None),
             attempt.answer,
-            attempt.excerpt,
+            self._sealed(effect, attempt.excerpt),
         )
         unchanged = f"attempts = ? AND state IN {SENDABLE}"
         if attempt.state is State.SENT:
@@ -379,7 +397,25 @@ class EffectStore:
         with unavailable(), self.tables.transaction(commit=False) as c:
             c.execute(f"SELECT {columns}, ({waits}) FROM {self.tables.effects} e {clauses}", params)
             rows = c.fetchall()
-        return [self._row(tuple(row)) for row in rows]
+        return self._opened([self._row(tuple(row)) for row in rows])
+
+    def _sealed(self, effect: EffectRow, excerpt: str | None) -> str | None:
+        """What a target answered, as it is stored; None for an order that was erased."""
+        stream = stream_of(effect.store, effect.order_id)
+        key = self._keys.keys_of([stream]).get(stream) if excerpt is not None else None
+        if excerpt is None or key is None:
+            return None
+        return SEALED + b64encode(seal_alone(excerpt.encode(), effect.id, key)).decode()
+
+    def _opened(self, rows: list[EffectRow]) -> list[EffectRow]:
+        streams = {row.id: stream_of(row.store, row.order_id) for row in rows if row.excerpt}
+        keys: Mapping[str, OrderKey] = {}
+        with suppress(VaultTrouble):  # then the rest can be read all the same
+            keys = self._keys.keys_of(dict.fromkeys(streams.values())) if streams else keys
+        return [
+            row._replace(excerpt=_open(row, keys.get(streams[row.id]))) if row.excerpt else row
+            for row in rows
+        ]
 
     def _row(self, row: tuple[Any, ...]) -> EffectRow:
         time: Callable[[Any], Any] = self.tables.from_time
@@ -391,3 +427,16 @@ class EffectStore:
             last_at=time(effect.last_at),
             sent_at=time(effect.sent_at),
         )
+
+
+def _open(row: EffectRow, key: OrderKey | None) -> str | None:
+    """What a target answered, as long as the key of the order is there."""
+    excerpt = row.excerpt or ""
+    if not excerpt.startswith(SEALED):
+        return excerpt  # of an earlier release, which kept it in clear
+    if key is None:
+        return None
+    try:
+        return open_alone(b64decode(excerpt.removeprefix(SEALED)), row.id, key).decode()
+    except (Unopened, ValueError):
+        return None

@@ -61,7 +61,8 @@ class Refusals:
     def add(self, rows: Sequence[RefusalRow], kept: Sequence[KeptRefusal] = ()) -> None:
         """Write rows over the oldest ones. The same body of a provider is kept once."""
         if kept:
-            self._vault.open()  # its first use may make keys, in a transaction of its own
+            # With the newest master key; the first use makes keys, in a transaction of its own.
+            self._vault.refresh()
         with unavailable(), self._tables.transaction(commit=True) as c:
             self._tables.lock(c)
             for row in rows:

@@ -32,6 +32,14 @@ class WrappedKey(NamedTuple):
     wrapped: bytes
 
 
+class Unproven(NamedTuple):
+    """A refused delivery that is kept, as far as its body goes."""
+
+    id: int
+    body_hash: str
+    sealed: bytes
+
+
 class VaultTables:
     """The tables of a ledger's keys. Every method blocks and raises `StorageUnavailable`."""
 
@@ -221,6 +229,21 @@ class VaultTables:
                 f"UPDATE {self.schema}ledger_keys SET wrapped = ? WHERE name = ? AND wrapped = ?",
                 (wrapped, name, before),
             )
+
+    def unproven(self) -> list[Unproven]:
+        """The bodies of refused deliveries that are kept, each with its own key in front."""
+        with unavailable(), self.transaction(commit=False) as c:
+            c.execute(f"SELECT id, body_hash, body FROM {self.schema}kept_refusals ORDER BY id")
+            return [Unproven(number, told, bytes(body)) for number, told, body in c.fetchall()]
+
+    def reseal(self, bodies: Sequence[tuple[Unproven, bytes]]) -> None:
+        """Put such bodies, sealed anew, in place of what they were, as far as they are kept."""
+        with unavailable(), self.transaction(commit=True) as c:
+            for before, sealed in bodies:
+                c.execute(
+                    f"UPDATE {self.schema}kept_refusals SET body = ? WHERE id = ? AND body = ?",
+                    (sealed, before.id, before.sealed),
+                )
 
     def streams_of(self, first: Sequence[int]) -> Mapping[int, str]:
         """The orders whose first event has one of these indexes."""

@@ -18,6 +18,7 @@ from adapters.vault import Unopened
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+WRAPPED_BYTES = 2 + NONCE_BYTES + KEY_BYTES + 16  # of a wrapped key
 DRAWN_BYTES = 1024  # at a time: the keys and nonces of some twenty orders
 HASH_BYTES = 16  # of a keyed hash: enough where nobody without the key can look for a second one
 _number = Struct(">H")

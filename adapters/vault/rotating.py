@@ -5,6 +5,7 @@ where it wraps the next key. Who is interrupted begins again: what is wrapped an
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from adapters.storage.vault import HASH_KEY, WrappedKey
 from adapters.vault import Unopened
@@ -55,6 +56,7 @@ class Rotation:
                     self._tables.rewrap(table, anew)
                 done += len(batch)
                 tell(done)
+        self._seal_refused_anew()
         before = self._tables.ledger_key(HASH_KEY)
         if before is not None and master_of(before) < new.number:
             wrapped = self._anew(before, about_ledger(HASH_KEY), new)
@@ -62,6 +64,14 @@ class Rotation:
         with self._tables.transaction(commit=True) as c:
             self._tables.retire(c, new.number)
         return done
+
+    def _seal_refused_anew(self) -> None:
+        anew = []
+        for each in self._tables.unproven():
+            with suppress(Unopened):  # it was changed, so nobody reads it any more
+                body = self._vault.open_unproven(each.sealed, each.body_hash)
+                anew.append((each, self._vault.seal_unproven(body, each.body_hash)))
+        self._tables.reseal(anew)
 
     def _batches(self, table: str) -> Iterator[Sequence[WrappedKey]]:
         after = 0

@@ -9,7 +9,14 @@ from threading import RLock
 from adapters.storage.vault import HASH_KEY, VaultTables
 from adapters.vault import Unopened, VaultTrouble
 from adapters.vault.dictionaries import Dictionaries
-from adapters.vault.keys import KEY_BYTES, Hashing, Master, OrderKey, master_of
+from adapters.vault.keys import (
+    KEY_BYTES,
+    WRAPPED_BYTES,
+    Hashing,
+    Master,
+    OrderKey,
+    master_of,
+)
 from adapters.vault.masters import Masters, MasterSource, proof_of
 from adapters.vault.sealing import (
     Kept,
@@ -143,17 +150,22 @@ class Vault:
         return open_body(sealed, place, key, self._dictionaries)
 
     def seal_unproven(self, body: bytes, about: str) -> bytes:
-        """A body that nobody proved to have sent, which is kept for a while."""
-        return seal_alone(body, about, self._unproven_key())
+        """A body that nobody proved to have sent, which is kept for a while: under a key of its
+        own, which lies in front of it, wrapped by the master key."""
+        key = OrderKey.new()
+        wrapped = key.wrapped_by(self.masters.current(), about_unproven(about))
+        return wrapped + seal_alone(body, about, key)
 
     def open_unproven(self, sealed: bytes, about: str) -> bytes:
         """Such a body that was stored. Raises `Unopened`."""
-        return open_alone(sealed, about, self._unproven_key())
-
-    def _unproven_key(self) -> OrderKey:
-        self.open()
-        assert self._unproven is not None
-        return self._unproven
+        masters = self.masters
+        wrapped, secret = sealed[:WRAPPED_BYTES], sealed[WRAPPED_BYTES:]
+        try:
+            raw = masters.of(master_of(wrapped)).unwrap(wrapped, about_unproven(about))
+        except (Unopened, VaultTrouble):
+            assert self._unproven is not None, "it is opened"
+            return open_alone(sealed, about, self._unproven)  # an earlier release kept it
+        return open_alone(secret, about, OrderKey(raw))
 
 
 def about_order(stream: str) -> bytes:
@@ -164,6 +176,11 @@ def about_order(stream: str) -> bytes:
 def about_body(body_hash: str) -> bytes:
     """What the key of a body that tells of no order is bound to, when it is wrapped."""
     return b"body " + body_hash.encode()
+
+
+def about_unproven(body_hash: str) -> bytes:
+    """What the key of a refused body is bound to, when it is wrapped."""
+    return b"unproven " + body_hash.encode()
 
 
 def about_ledger(name: str) -> bytes:

@@ -253,8 +253,9 @@ def test_no_journal_of_the_events_ever_holds_a_key(
 ) -> None:
     source = tmp_path / "ledger.db"
     with closing(sqlite3.connect(source)) as connection:
-        for name in (*backups.ALL_TABLES, "stored_events"):
+        for name in (*backups.ALL_TABLES, "stored_events", "kept_refusals"):
             connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, wrapped BLOB)")
+        connection.execute("CREATE TABLE effects (id INTEGER PRIMARY KEY, excerpt TEXT)")
         connection.execute("INSERT INTO order_keys VALUES (1, randomblob(60))")
         connection.commit()
     seen: list[str] = []

@@ -1,7 +1,7 @@
 """The contract of the outbox, on both databases."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from adapters.storage.sqlite import Datastore
 from adapters.storage.sqlite_access import SQLiteAccess
 from adapters.storage.sqlite_effects import SQLiteEffects
 from adapters.storage.sqlite_log import SQLiteLog
+from adapters.vault.keys import OrderKey
 from tests.contract.logs import DATABASES, START, FakeClock
 
 ALICE = Caller.with_every_role("user alice", "command line")
@@ -36,6 +37,16 @@ RETRIED = Operation.by(ALICE, "effects retry", "x")
 SENT = Attempt(State.SENT, START, "HTTP 204", None, None, 0, None)
 FAILED = Attempt(State.FAILED, START, "HTTP 500", "oh no", START + timedelta(seconds=1), 1, None)
 DEAD = replace(FAILED, state=State.DEAD, next_at=None)
+
+
+class Keys:
+    """A vault that has a key for every order."""
+
+    def keys_of(self, streams: Iterable[str]) -> Mapping[str, OrderKey]:
+        return {stream: OrderKey(bytes(32)) for stream in streams}
+
+
+KEYS = Keys()
 
 
 def _tables(
@@ -70,7 +81,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def store(tmp_path: Path, url: str | None, clock: FakeClock) -> Iterator[EffectStore]:
     effects, access, database = _tables(tmp_path, url)
-    store = EffectStore(effects, OperatorLog(access, clock), clock)
+    store = EffectStore(effects, OperatorLog(access, clock), KEYS, clock)
     store.register("shop", 10)
     yield store
     effects.close()
@@ -96,7 +107,7 @@ def test_the_ledgers_id_is_made_once(tmp_path: Path, url: str | None, store: Eff
     name = store.ledger_id()
     assert name.startswith("ledger-")
     effects, access, database = _tables(tmp_path, url)
-    assert EffectStore(effects, OperatorLog(access)).ledger_id() == name
+    assert EffectStore(effects, OperatorLog(access), KEYS).ledger_id() == name
     database.close()
 
 

@@ -19,7 +19,7 @@ from domain.payment import Origin, Outcome
 from projections.order_status import ORDER_STATUS
 from tests.contract.logs import FakeClock, entry, event
 from tests.notices import delivery, notice
-from tests.vaults import ledger_of
+from tests.vaults import ledger_of, vault_of
 
 TABLES = ("stored_events", "deliveries", "bodies")
 CHANGES = ("UPDATE {} SET partition = 1", "DELETE FROM {}", "TRUNCATE {}")
@@ -34,6 +34,7 @@ def url(postgres_url: str) -> str:
 @pytest.fixture
 def log(url: str) -> Iterator[PostgresLog]:
     opened = PostgresLog(Database(url), FakeClock())
+    vault_of(opened).open()
     opened.append([entry(event("s/a", 1))])
     yield opened
     opened.close()
