@@ -132,7 +132,9 @@ class Verifier:
 
     def _of_this_version(self, c: Cursor) -> Generation:
         """The live generation, whose rows are of the form that this release folds."""
-        live = generations.live_of(c)[self._projection.name]
+        live = generations.live_of(c).get(self._projection.name)
+        if live is None:
+            raise Refused(f"no generation of {self._projection.name} is live")
         if live.version != self._projection.version:
             raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
         return live
