@@ -381,7 +381,7 @@ def _run(
             f"projections drop {name} gives it up"
         )
         raise typer.Exit(EXIT_DIFFERENT)
-    model.switch()
+    model.switch(new)
     complain(f"generation {new.number} is live; generation {report.old} is kept for a rollback")
 
 

@@ -20,7 +20,7 @@ from adapters.queries.order_search import (
 )
 from adapters.queries.payment_search import PaymentFilter, select_payments
 from adapters.storage.effects import EffectStore
-from adapters.storage.views import Reader, Views
+from adapters.storage.views import Pin, Reader, Views
 from adapters.vault.bodies import Bodies
 from domain.log import Position, Recorded, stream_of
 from domain.money import amount_text, exact_amount
@@ -214,10 +214,12 @@ class Queries:
         )
 
     def stream_orders(self, wanted: OrderFilter) -> Iterator[OrderView]:
-        """All the orders there are, page by page, so that memory stays flat."""
+        """All the orders there are, page by page, so that memory stays flat. All are of the
+        generation that was live at the first; raises `GenerationGone` where that is dropped."""
         after = None
+        pin = Pin()
         while True:
-            found = self._listed(wanted, after, STREAM_PAGE_SIZE)
+            found = self._listed(wanted, after, STREAM_PAGE_SIZE, pin)
             yield from map(order_view, found.rows)
             if found.after is None:
                 return
@@ -227,12 +229,14 @@ class Queries:
         """The rows behind a page of orders. Raises `BadCursor`."""
         return self._listed(wanted, after, limit).rows
 
-    def _listed(self, wanted: OrderFilter, after: str | None, limit: int) -> Listed:
+    def _listed(
+        self, wanted: OrderFilter, after: str | None, limit: int, pin: Pin | None = None
+    ) -> Listed:
         place = None if after is None else read_cursor(wanted, after)
         param = self._views.param
         hidden = self.hidden(wanted)
         return self._views.read(
-            lambda reader: list_orders(reader, wanted, place, limit, param, hidden)
+            lambda reader: list_orders(reader, wanted, place, limit, param, hidden), pin
         )
 
     def hidden(self, wanted: OrderFilter) -> Hidden:
@@ -271,12 +275,14 @@ class Queries:
     def stream_payments(
         self, wanted: PaymentFilter, after: str | None, limit: int | None
     ) -> Iterator[EventView]:
-        """All the payment news there is, page by page, so that memory stays flat."""
+        """All the payment news there is, page by page, so that memory stays flat. All is of the
+        generation that was live at the first; raises `GenerationGone` where that is dropped."""
         position = read_position(after)
+        pin = Pin()
         left = limit
         while left is None or left > 0:
             size = STREAM_PAGE_SIZE if left is None else min(left, STREAM_PAGE_SIZE)
-            rows = self._payment_rows(wanted, position, size)
+            rows = self._payment_rows(wanted, position, size, pin)
             yield from self.events(rows)
             if len(rows) < size:
                 return
@@ -302,10 +308,12 @@ class Queries:
                 event.customer = personal.customer
 
     def _payment_rows(
-        self, wanted: PaymentFilter, after: Position | None, limit: int
+        self, wanted: PaymentFilter, after: Position | None, limit: int, pin: Pin | None = None
     ) -> Sequence[HistoryRow]:
         param = self._views.param
-        return self._views.read(lambda reader: select_payments(reader, wanted, after, limit, param))
+        return self._views.read(
+            lambda reader: select_payments(reader, wanted, after, limit, param), pin
+        )
 
 
 def _find(reader: Reader, store: str, name: str, typed: str) -> OrderRow | None:

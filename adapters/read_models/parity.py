@@ -5,7 +5,8 @@ The database compares; only samples come here, each with the events that explain
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from pydantic import BaseModel
 from adapters.queries.exports import harmless
 from adapters.read_models.event_source import decoded
 from adapters.storage import generations
-from adapters.storage.columns import from_database
+from adapters.storage.columns import Kind as ColumnKind
+from adapters.storage.columns import kinds, to_database
 from adapters.storage.events import EventRow, Events
 from adapters.storage.generations import Cursor
 from adapters.storage.views import Views
@@ -239,14 +241,8 @@ class Comparison:
 
     def _difference(self, table: AnyTable, kind: Kind, values: Sequence[Any]) -> Difference:
         width = len(table.columns)
-        none: list[Value] = [None] * width
-        rows = [
-            [shown(value) for value in from_database(table, values[start : start + width])]
-            for start in range(0, len(values), width)
-        ]
-        old, new = (
-            (none, rows[0]) if kind == "added" else (rows[0], none if kind == "gone" else rows[1])
-        )
+        one, other = values[:width], values[width:] or None
+        old, new = shown_beside(table, *((other, one) if kind == "added" else (one, other)))
         either = new if kind == "added" else old
         whole = dict(zip(table.columns, either, strict=True))
         shared = set(self._shared(table)) if kind == "changed" else set(table.columns)
@@ -274,10 +270,37 @@ def shown(value: Any) -> Value:
         case Decimal():
             return amount_text(value)
         case tuple():
-            return " ".join(value)
+            return json.dumps(value, ensure_ascii=False)  # joined, ("a b",) would look like two
         case bool():
             return "true" if value else "false"
     return str(value)
+
+
+def shown_beside(
+    table: AnyTable, old: Sequence[Any] | None, new: Sequence[Any] | None
+) -> tuple[list[Value], list[Value]]:
+    """Two rows as a report shows them, from the values that the database keeps; None is no row."""
+    none = (None,) * len(table.columns)
+    pairs = [
+        _beside(kind, pair)
+        for kind, *pair in zip(kinds(table), old or none, new or none, strict=True)
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _beside(kind: ColumnKind, pair: Sequence[Any]) -> tuple[Value, Value]:
+    """Two values of a column. They are shown as they are kept where one cannot be read, or where
+    they differ and would look alike."""
+    old, new = (None if kept is None else str(kept) for kept in pair)
+    try:
+        a, b = (shown(_read(kind, kept)) for kept in pair)
+    except Exception:  # whatever stands there is no value of the column's type
+        return old, new
+    return (old, new) if a == b and old != new else (a, b)
+
+
+def _read(kind: ColumnKind, kept: Any) -> Any:
+    return kept if kept is None or kind.from_database is None else kind.from_database(kept)
 
 
 def _explained(
@@ -313,7 +336,7 @@ def _briefs(
     briefs: list[EventBrief] = []
     last_set: dict[str, int] = {}
     names = [c for c in table.key if c not in ("store", "order_id")]
-    values: Mapping[str, Value] = {}
+    values: Mapping[str, Collection[Value]] = {}
     for number, recorded in enumerate(history):
         for changed, row in projection.fold(rows, recorded):
             rows[changed, changed.key_of(row)] = row
@@ -321,9 +344,9 @@ def _briefs(
                 if not difference.columns:  # a row that is nothing but its key: who made it?
                     for column in names:
                         last_set.setdefault(column, number)
-                now = dict(zip(table.columns, map(shown, row), strict=True))
+                now = _forms(table, row)
                 for column, (_, new) in difference.columns.items():
-                    if now[column] == new != values.get(column):
+                    if new in now[column] and new not in values.get(column, ()):
                         last_set[column] = number
                 values = now
         briefs.append(brief(recorded))
@@ -331,6 +354,15 @@ def _briefs(
         briefs[number].sets.append(column)
     sets = [b for b in briefs[:-EVENTS_TOLD_MAX] if b.sets]
     return sets + briefs[-EVENTS_TOLD_MAX:]
+
+
+def _forms(table: AnyTable, row: Row) -> dict[str, Collection[Value]]:
+    """The forms in which a report may show each value of a row: as it is read, and as kept."""
+    (kept,) = to_database(table, [row])
+    return {
+        column: {shown(value), None if raw is None else str(raw)}
+        for column, value, raw in zip(table.columns, row, kept, strict=True)
+    }
 
 
 def brief(recorded: Recorded[OrderEvent]) -> EventBrief:

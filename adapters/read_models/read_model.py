@@ -140,7 +140,8 @@ class ReadModel:
 
     def build(self, workers: int, tell: Tell) -> Generation:
         """Fold the next generation beside the live one; what was built already is taken as it is,
-        unless another release's fold made it."""
+        unless another release's fold made it. From here on this is the one rebuild."""
+        self.work.lead()
         built = self.work.built
         if built is not None:
             if built.is_made_by(self.work.projection):
@@ -161,10 +162,10 @@ class ReadModel:
                 return Parity.model_validate_json(kept)
         return None
 
-    def switch(self) -> Generation:
-        """Make the generation live that was built, else the one that a rollback took back; the one
-        that was is kept."""
-        built = self.work.built or self.work.undone
+    def switch(self, chosen: Generation | None = None) -> Generation:
+        """Make the generation live that was chosen, else the one that was built, else the one that
+        a rollback took back; the one that was is kept."""
+        built = chosen or self.work.built or self.work.undone
         if built is None:
             raise Refused(f"nothing of {self._name} waits for a switch: a rebuild makes it")
         self.work.switch(built)

@@ -7,8 +7,10 @@ the orders. Nothing is kept in memory but a batch and the rows that were used la
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, sleep
 
+from eventsourcing.persistence import PersistenceError
 from pydantic import BaseModel
 
 from adapters.read_models.folding import (
@@ -20,9 +22,9 @@ from adapters.read_models.folding import (
     start,
 )
 from adapters.read_models.parity import Comparison, Difference, Parity
-from adapters.storage.log import unavailable
+from adapters.storage.log import StorageUnavailable, unavailable
 from adapters.storage.opening import Storage
-from adapters.storage.rebuilds import Part, Rebuilds, Refused, position_of
+from adapters.storage.rebuilds import LOOK_AGAIN, Part, Rebuilds, Refused, position_of
 from domain.log import Position
 from projections.model import Generation, Projection, State
 from projections.runner import CheckpointMoved, Followed, Rows
@@ -60,8 +62,14 @@ class Rebuild:
 
     @property
     def live(self) -> Generation:
-        """The live generation."""
-        return self._only(State.LIVE)[0]
+        """The live generation. Raises `Refused` where there is none."""
+        found = self._only(State.LIVE)
+        if not found:
+            raise Refused(
+                f"no generation of {self.projection.name} is live: projections switch makes one "
+                "live that is built or kept"
+            )
+        return found[0]
 
     @property
     def begun(self) -> Generation | None:
@@ -116,8 +124,7 @@ class Rebuild:
     def build(self, workers: int, url: str, tell: Tell) -> Generation:
         """Fold every event up to where the live generation stands; an earlier rebuild's work is
         gone on with. Raises `Poisoned`, `WorkerLost`, `Refused`."""
-        if not self._views.leads(self._lease):
-            raise Refused(f"a rebuild of {self.projection.name} is running already")
+        self.lead()
         slices = workers if self.projection.by_order else 1
         target = _index(self.live.position)
         generation = self.steps.begin(self.projection, slices, target)
@@ -134,21 +141,28 @@ class Rebuild:
             self.steps.join(generation, self.projection, workers)
         return self.catch_up(generation)
 
+    def lead(self) -> None:
+        """Be the one rebuild of this projection, until the process ends. Raises `Refused`."""
+        if not self._views.leads(self._lease):
+            raise Refused(f"a rebuild of {self.projection.name} is running already")
+
     def catch_up(self, generation: Generation) -> Generation:
         """Fold what came meanwhile, up to where the live generation is by now.
 
-        Raises `Poisoned`, `CheckpointMoved` where it never gets there.
+        Raises `Poisoned`, `CheckpointMoved` where it never gets there, `Refused` where somebody
+        dropped it or switched to it meanwhile.
         """
         rows = Rows(self.projection)
         for _ in range(STEP_TRIES):
-            known = {g.number: g for g in self._views.generations(self.projection.name)}
-            now = known[generation.number]
-            idx, target = _index(now.position), _index(self.live.position)
+            now = self._still(generation)
+            live = self._only(State.LIVE)
+            idx, target = _index(now.position), _index(live[0].position if live else None)
             if idx >= target:
                 return now
             followed = Followed(self.projection, now.number, now.position, now.repairs)
             upto = min(target, idx + CATCH_UP_EVENTS)
-            changed = fold_or_park(self.storage, followed, rows, idx, upto)
+            with self._if_it_is_there(generation):
+                changed = fold_or_park(self.storage, followed, rows, idx, upto)
             position = position_of(upto)
             assert position is not None
             try:
@@ -167,7 +181,8 @@ class Rebuild:
         """Compare a generation with the live one, both at the same position: it catches up, and
         where the live one was faster, again. `every` gets all differences, one after the other.
 
-        Raises `Refused` where the live one stands still and the other has gone on.
+        Raises `Refused` where the live one stands still and the other has gone on, and where
+        somebody dropped the other or switched to it meanwhile.
         """
         live = self.live
         stands = not live.is_followed_by(self.projection)
@@ -180,7 +195,11 @@ class Rebuild:
         for _ in range(STEP_TRIES):
             now = self.catch_up(generation)
             try:
-                with unavailable(), self._views.transaction(commit=False) as c:
+                with (
+                    self._if_it_is_there(generation),
+                    unavailable(),
+                    self._views.transaction(commit=False) as c,
+                ):
                     comparison = Comparison(self._views, c, self.projection, self.live, now)
                     report = comparison.report(self.storage.events, samples)
                     if every is not None:
@@ -200,8 +219,11 @@ class Rebuild:
                 f"generation {generation.number} is not of this release's fold, so it cannot catch "
                 f"up: projections rebuild {self.projection.name} makes one that is"
             )
-        self._until_it_holds(generation, lambda: self.steps.switch(
-            self.projection.name, generation.number))  # fmt: skip
+        wanted = State.KEPT if generation.state is State.KEPT else State.BUILT
+        self._until_it_holds(
+            generation,
+            lambda: self.steps.switch(generation.projection, generation.number, wanted),
+        )
 
     def roll_back(self) -> tuple[Generation, bool]:
         """Return to the generation that was live before, and say whether it has caught up: where
@@ -217,7 +239,7 @@ class Rebuild:
         if former.is_followed_by(self.projection):
             self.switch(former)
             return former, True
-        self.steps.switch(self.projection.name, former.number, may_lag=True)
+        self.steps.switch(self.projection.name, former.number, former.state, may_lag=True)
         return former, False
 
     @property
@@ -246,6 +268,25 @@ class Rebuild:
                 continue
             return
         raise CheckpointMoved
+
+    def _still(self, generation: Generation) -> Generation:
+        """A generation as it is now. Raises `Refused` where it is gone, or live by now."""
+        for now in self._views.generations(generation.projection):
+            if now.number == generation.number and now.state is not State.LIVE:
+                return now
+        raise Refused(
+            f"generation {generation.number} of {generation.projection} was dropped or made live "
+            f"meanwhile: {LOOK_AGAIN}"
+        )
+
+    @contextmanager
+    def _if_it_is_there(self, generation: Generation) -> Iterator[None]:
+        """Tell tables that somebody dropped from a database that fails: the first is `Refused`."""
+        try:
+            yield
+        except (PersistenceError, StorageUnavailable):
+            self._still(generation)
+            raise
 
     def _build_together(
         self,

@@ -12,14 +12,15 @@ from pydantic import BaseModel
 
 from adapters.read_models.event_source import decoded
 from adapters.read_models.folding import Poisoned
-from adapters.read_models.parity import Difference, Value, shown
+from adapters.read_models.parity import Difference, shown_beside
 from adapters.storage import generations
+from adapters.storage.columns import to_database
 from adapters.storage.events import EventRow
 from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.opening import Storage
 from adapters.storage.rebuilds import Refused
-from adapters.storage.views import rows_by
+from adapters.storage.views import Kept, kept_by
 from domain.log import Position, Recorded, split_stream, stream_of
 from domain.order import OrderEvent
 from projections.model import AnyTable, Generation, Place, Projection, Row
@@ -46,10 +47,10 @@ class Verified(BaseModel):
 
 @dataclass(frozen=True)
 class _Live:
-    """The rows of some orders, as they were when the live generation stood at a position."""
+    """The rows of some orders as they are kept, when the live generation stood at a position."""
 
     position: Position | None
-    rows: Mapping[str, Mapping[Place, Row]]  # by stream
+    rows: Mapping[str, Mapping[Place, Kept]]  # by stream
 
 
 class Verifier:
@@ -132,18 +133,20 @@ class Verifier:
 
     def _of_this_version(self, c: Cursor) -> Generation:
         """The live generation, whose rows are of the form that this release folds."""
-        live = generations.live_of(c)[self._projection.name]
+        live = generations.live_of(c).get(self._projection.name)
+        if live is None:
+            raise Refused(f"no generation of {self._projection.name} is live")
         if live.version != self._projection.version:
             raise Refused(f"{live.projection} is live in version {live.version}: rebuild it")
         return live
 
     def _rows_of(
         self, c: Cursor, live: Generation, streams: Sequence[str]
-    ) -> Mapping[str, Mapping[Place, Row]]:
-        rows: dict[str, dict[Place, Row]] = {}
+    ) -> Mapping[str, Mapping[Place, Kept]]:
+        rows: dict[str, dict[Place, Kept]] = {}
         keys = [split_stream(stream) for stream in streams]
         for table in self._projection.tables:
-            for row in rows_by(c, table, live.name_of(table.name), ("store", "order_id"), keys):
+            for row in kept_by(c, table, live.name_of(table.name), ("store", "order_id"), keys):
                 stream = stream_of(*_order_of(table, row))
                 rows.setdefault(stream, {})[table, table.key_of(row)] = row
         return rows
@@ -158,9 +161,13 @@ class Verifier:
         return {stream: _readable(rows) for stream, rows in stored.items()}
 
     def _compare(
-        self, stream: str, history: Sequence[Recorded[OrderEvent]], mine: Mapping[Place, Row]
+        self, stream: str, history: Sequence[Recorded[OrderEvent]], mine: Mapping[Place, Kept]
     ) -> list[Drift]:
-        folded = _folded(self._projection, history)
+        # Compared as they are kept: one that cannot be read differs, and so does one that would be
+        # read as the same value.
+        rows = _folded(self._projection, history)
+        all_kept = [(table, _kept(table, row)) for (table, _), row in rows.items()]
+        folded = {(table, table.key_of(kept)): kept for table, kept in all_kept}
         return [
             self._drift(place, stream, mine.get(place), folded.get(place), history)
             for place in folded.keys() | mine.keys()
@@ -171,17 +178,19 @@ class Verifier:
         self,
         place: Place,
         stream: str,
-        live: Row | None,
-        folded: Row | None,
+        live: Kept | None,
+        folded: Kept | None,
         history: Sequence[Recorded[OrderEvent]],
     ) -> Drift:
-        table, key = place
-        pairs = zip(table.columns, _shown(table, live), _shown(table, folded), strict=True)
+        table, _ = place
+        old, new = shown_beside(table, live, folded)
+        whole = dict(zip(table.columns, new if live is None else old, strict=True))
+        pairs = zip(table.columns, old, new, strict=True)
         store, order_id = split_stream(stream)
         return Drift(
             table=table.name,
             kind="gone" if live is None else "added" if folded is None else "changed",
-            key=dict(zip(table.key, map(shown, key), strict=True)),
+            key={column: whole[column] for column in table.key},
             store=store,
             order_id=order_id,
             columns={c: (a, b) for c, a, b in pairs if a != b and c not in table.key},
@@ -189,14 +198,16 @@ class Verifier:
         )
 
     def _agrees_upto(
-        self, place: Place, live: Row | None, history: Sequence[Recorded[OrderEvent]]
+        self, place: Place, live: Kept | None, history: Sequence[Recorded[OrderEvent]]
     ) -> str | None:
         rows: dict[Place, Row] = {}
+        kept: dict[Place, Kept] = {}
         agreed = None
         for recorded in history:
             for table, row in self._projection.fold(rows, recorded):
                 rows[table, table.key_of(row)] = row
-            if live is not None and rows.get(place) == live:
+                kept[table, table.key_of(_kept(table, row))] = _kept(table, row)
+            if live is not None and kept.get(place) == live:
                 agreed = str(recorded.position)
         return agreed
 
@@ -220,10 +231,11 @@ def _folded(projection: Projection, history: Sequence[Recorded[OrderEvent]]) -> 
     return rows
 
 
-def _order_of(table: AnyTable, row: Row) -> tuple[str, str]:
+def _order_of(table: AnyTable, row: Kept) -> tuple[str, str]:
     columns = table.columns
     return row[columns.index("store")], row[columns.index("order_id")]
 
 
-def _shown(table: AnyTable, row: Row | None) -> Sequence[Value]:
-    return [None] * len(table.columns) if row is None else [shown(value) for value in row]
+def _kept(table: AnyTable, row: Row) -> Kept:
+    """A row as the database would keep it."""
+    return tuple(*to_database(table, [row]))

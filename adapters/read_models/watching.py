@@ -1,7 +1,7 @@
 """The keeper's watch over the live read models: a few orders at a time are folded again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 
 from adapters.read_models.verifying import Drift, Verifier
@@ -9,6 +9,7 @@ from adapters.storage import generations
 from adapters.storage.generations import Cursor, Watched
 from adapters.storage.log import StorageUnavailable, unavailable
 from adapters.storage.opening import Storage
+from adapters.storage.rebuilds import Refused
 from adapters.telemetry.logs import discreetly
 from domain.log import stream_of
 from projections.model import Projection
@@ -56,17 +57,42 @@ class Watch:
             before = generations.watched(c, projection.name)
         streams = list(self._storage.events.streams(before.cursor, ORDERS_AT_ONCE))
         again = [stream for stream in before.drift if stream not in streams]
-        drift = Verifier(self._storage, projection).check([*streams, *again])
+        drift, failed = self._checked(projection, [*streams, *again])
         by_stream: dict[str, list[Drift]] = {}
         for each in drift:
             by_stream.setdefault(stream_of(each.store or "", each.order_id or ""), []).append(each)
         cursor = streams[-1] if len(streams) == ORDERS_AT_ONCE else ""
         with unavailable(), views.transaction(commit=True) as c:
             generations.watch(c, projection.name, cursor, len(streams))
-            _keep(c, projection.name, [*streams, *again], by_stream)
+            told = [stream for stream in [*streams, *again] if stream not in failed]
+            _keep(c, projection.name, told, by_stream)
         if by_stream.keys() - set(before.drift):
             # Which orders differ is kept with the read models, and not logged.
             log.error("projection %s: live rows are not what the events make", projection.name)
+
+    def _checked(
+        self, projection: Projection, streams: Sequence[str]
+    ) -> tuple[list[Drift], Collection[str]]:
+        """The drift of these orders, and those that cannot be checked: they keep nobody from
+        checking the others."""
+        verifier = Verifier(self._storage, projection)
+        try:
+            return verifier.check(streams), ()
+        except (StorageUnavailable, Refused):
+            raise
+        except Exception:
+            drift: list[Drift] = []
+            failed: list[str] = []
+            for stream in streams:
+                try:
+                    drift += verifier.check([stream])
+                except (StorageUnavailable, Refused):
+                    raise
+                except Exception as error:
+                    failed.append(stream)
+                    told = discreetly(error)
+                    log.error("projection %s: an order is not watched: %s", projection.name, told)
+            return drift, failed
 
 
 def _keep(

@@ -34,7 +34,9 @@ class Events(Protocol):
         """The events of some orders, each order's in the order of its versions."""
 
     def upto(self, instant: datetime) -> int:
-        """The index of the last event that was recorded at this instant or before; 0 for none."""
+        """The index of the last event that was recorded at this instant or before; 0 for none. Of
+        an instant that has passed the answer never changes: an append that is under way is waited
+        for where it may have been stamped before."""
 
     def first_events(
         self, after: int, upto: int, store: str | None, limit: int

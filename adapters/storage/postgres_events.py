@@ -32,6 +32,10 @@ FIRST_EVENTS = (
     "AND idx > %s AND idx <= %s AND originator_version = 1 "
     "AND (%s::text IS NULL OR starts_with(originator_id, %s::text)) ORDER BY idx LIMIT %s"
 )
+NEWEST = (
+    "SELECT recorded_at FROM order_ledger.stored_events WHERE partition = %s "
+    "ORDER BY idx DESC LIMIT 1"
+)
 # One look into the index for each stream: DISTINCT would read every event.
 STREAMS = (
     "WITH RECURSIVE found AS ("
@@ -67,6 +71,13 @@ class PostgresEvents:
 
     def upto(self, instant: datetime) -> int:
         """The last event that was recorded at an instant or before (see `Events`)."""
+        with unavailable(), self._database.reading() as connection:
+            newest = connection.execute(NEWEST, (PARTITION,)).fetchone()
+        if newest is None or newest[0] <= instant:
+            # An event may be stamped already that is not committed yet: its writer holds the lock
+            # of the log, which this takes once, looking for no event.
+            with unavailable(), self._database.transaction(commit=True) as c:
+                c.execute("SELECT idx FROM order_ledger.find_event(?, '', 0)", (PARTITION,))
         with unavailable(), self._database.reading() as connection:
             row = connection.execute(HEAD, (PARTITION,)).fetchone()
             head = row[0] if row else 0

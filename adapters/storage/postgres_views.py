@@ -12,7 +12,7 @@ from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.postgres import Database
 from adapters.storage.postgres_locks import LEADERS, AdvisoryLock
-from adapters.storage.views import Reader, T, Views
+from adapters.storage.views import Pin, Reader, T, Views
 from projections.model import AnyTable, Row
 from projections.runner import Changes
 
@@ -43,7 +43,7 @@ class PostgresViews(Views):
             cursor.raw.execute(BEGIN if commit else SNAPSHOT)
             yield cursor
 
-    def read(self, ask: Callable[[Reader], T]) -> T:
+    def read(self, ask: Callable[[Reader], T], pin: Pin | None = None) -> T:
         """Ask something of the live generations (see `Views`).
 
         A generation that was live when the reading began may be dropped before its first row is
@@ -51,15 +51,15 @@ class PostgresViews(Views):
         """
         for _ in range(READ_TRIES - 1):
             try:
-                return self._read(ask)
+                return self._read(ask, pin)
             except ProgrammingError as error:
                 if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
                     raise
-        return self._read(ask)
+        return self._read(ask, pin)
 
-    def _read(self, ask: Callable[[Reader], T]) -> T:
+    def _read(self, ask: Callable[[Reader], T], pin: Pin | None) -> T:
         with unavailable(), self.transaction(commit=False) as c:
-            return ask(Reader(c))
+            return ask(Reader(c, pin))
 
     def put(self, c: Any, table: AnyTable, name: str, changes: Changes) -> None:
         """Write rows with COPY; over others by way of a table that only this connection sees."""

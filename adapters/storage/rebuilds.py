@@ -15,6 +15,8 @@ from domain.log import Position
 from projections.model import Generation, Projection, State
 from projections.runner import Changed, CheckpointMoved, Followed
 
+LOOK_AGAIN = "`projections list` shows where each stands"
+
 
 class Refused(Exception):
     """What was asked cannot be done with the generations that there are; the message says why."""
@@ -101,6 +103,8 @@ class Rebuilds:
                 place,
             )
             least, most = c.fetchone()
+            if least is None:  # dropped meanwhile; whoever goes on with it is told so
+                return
             assert least == most
             for table in projection.tables:
                 name = generation.name_of(table.name)
@@ -114,9 +118,13 @@ class Rebuilds:
         self._views.analyze([generation.name_of(table.name) for table in projection.tables])
 
     def settle(self, generation: Generation, report: str) -> None:
-        """The generation is compared: from now on it is followed, and waits for the switch."""
+        """The generation is compared: from now on it is followed, and waits for the switch.
+
+        Raises `Refused` where somebody switched to it, or dropped it, while it was compared.
+        """
         with unavailable(), self._views.transaction(commit=True) as c:
             self._views.lock(c)
+            self._one_of(c, generation.projection, generation.number, State.BUILDING, State.BUILT)
             generations.set_state(c, generation, State.BUILT)
             c.execute(
                 "UPDATE generations SET report = ? WHERE projection = ? AND number = ?",
@@ -133,21 +141,23 @@ class Rebuilds:
             row = c.fetchone()
             return row[0] if row else None
 
-    def switch(self, projection: str, number: int, *, may_lag: bool = False) -> None:
+    def switch(
+        self, projection: str, number: int, wanted: State | None = None, *, may_lag: bool = False
+    ) -> None:
         """Make another generation the live one; the one that was is kept.
 
         Raises `CheckpointMoved` where it is behind the live one, unless it may lag; `Refused` where
-        it is not there, or is being built.
+        it is not there, or is being built, or not in the state any more in which it was chosen.
         """
+        may_be = (State.BUILT, State.KEPT) if wanted is None else (wanted,)
         with unavailable(), self._views.transaction(commit=True) as c:
             self._views.lock(c)
-            live = generations.live_of(c)[projection]
-            other = generations.one(c, projection, number)
-            if other is None or other.state not in (State.BUILT, State.KEPT):
-                raise Refused(f"generation {number} of {projection} is not there to be switched to")
-            if not may_lag and _index(other.position) < _index(live.position):
-                raise CheckpointMoved
-            generations.set_state(c, live, State.KEPT)
+            other = self._one_of(c, projection, number, *may_be)
+            live = generations.live_of(c).get(projection)
+            if live is not None:
+                if not may_lag and _index(other.position) < _index(live.position):
+                    raise CheckpointMoved
+                generations.set_state(c, live, State.KEPT)
             generations.set_state(c, other, State.LIVE)
             c.execute("DELETE FROM drift WHERE projection = ?", (projection,))
 
@@ -161,6 +171,14 @@ class Rebuilds:
                 raise Refused(f"generation {number} of {projection} {what}")
             self._drop(c, found)
 
+    def _one_of(self, c: Cursor, projection: str, number: int, *states: State) -> Generation:
+        """A generation as it is now, in a transaction that holds the lock: what others did since it
+        was chosen decides. Raises `Refused` where it is in none of these states."""
+        found = generations.one(c, projection, number)
+        if found is None or found.state not in states:
+            raise Refused(f"generation {number} of {projection} {_standing(found)}: {LOOK_AGAIN}")
+        return found
+
     def _drop(self, c: Cursor, generation: Generation) -> None:
         for table in generation.columns:
             c.execute(f"DROP TABLE IF EXISTS {generation.name_of(table)}")
@@ -169,6 +187,18 @@ class Rebuilds:
         c.execute("DELETE FROM tracking WHERE application_name = ?", (tracking_name(*place),))
         for table in ("slices", "poisons"):
             c.execute(f"DELETE FROM {table} WHERE projection = ? AND generation = ?", place)
+
+
+def _standing(generation: Generation | None) -> str:
+    """Where a generation stands, as a refusal says it."""
+    if generation is None:
+        return "is not there any more"
+    return {
+        State.BUILDING: "is being built",
+        State.BUILT: "waits for its switch",
+        State.LIVE: "is live already",
+        State.KEPT: "is not live any more, and kept",
+    }[generation.state]
 
 
 def _index(position: Position | None) -> int:

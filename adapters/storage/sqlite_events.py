@@ -42,6 +42,13 @@ class SQLiteEvents:
     def upto(self, instant: datetime) -> int:
         """The last event that was recorded at an instant or before (see `Events`)."""
         with unavailable(), self._datastore.transaction(commit=False) as c:
+            c.execute("SELECT recorded_at FROM stored_events ORDER BY idx DESC LIMIT 1")
+            row = c.fetchone()
+        if row is None or from_microseconds(row[0]) <= instant:
+            # An event may be stamped already that is not committed yet: its writer holds the lock.
+            with unavailable(), self._datastore.transaction(commit=True):
+                pass
+        with unavailable(), self._datastore.transaction(commit=False) as c:
             c.execute("SELECT max(idx) FROM stored_events")
             head = c.fetchone()[0] or 0
 

@@ -16,7 +16,7 @@ from adapters.storage.columns import TEXT, insert_statement, to_database, upsert
 from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.sqlite import Datastore
-from adapters.storage.views import Reader, T, Views
+from adapters.storage.views import Pin, Reader, T, Views
 from projections.model import AnyTable
 from projections.runner import Changes
 
@@ -37,10 +37,10 @@ class SQLiteViews(Views):
         """A transaction of the file. One that reads sees the file as it was at its first look."""
         return self._datastore.transaction(commit=commit)
 
-    def read(self, ask: Callable[[Reader], T]) -> T:
+    def read(self, ask: Callable[[Reader], T], pin: Pin | None = None) -> T:
         """Ask something of the live generations (see `Views`)."""
         with unavailable(), self.transaction(commit=False) as c:
-            return ask(Reader(c))
+            return ask(Reader(c, pin))
 
     def put(self, c: Any, table: AnyTable, name: str, changes: Changes) -> None:
         """Write rows with statements that are compiled once."""

@@ -13,13 +13,14 @@ from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 from adapters.storage import generations
 from adapters.storage.columns import KINDS, create_indexes, create_table, from_database
 from adapters.storage.generations import TABLES, Cursor, Watched, tracking_name
-from adapters.storage.log import unavailable
+from adapters.storage.log import StorageUnavailable, unavailable
 from domain.log import Position
 from projections.model import AnyTable, Generation, Key, Projection, Row, RowT, State, Table
 from projections.runner import Changed, Changes, CheckpointMoved, Followed, Poison
 
 KEYS_MAX = 100  # that one statement looks for
 T = TypeVar("T")
+Kept = tuple[Any, ...]  # the values of a row, as the database keeps them
 
 INSERT_TRACKING = (
     "INSERT INTO tracking VALUES (?, ?) ON CONFLICT (application_name) DO UPDATE "
@@ -32,12 +33,44 @@ PARK = (
 )
 
 
-class Reader:
-    """The live generations at one moment: whatever is asked through it belongs together."""
+class GenerationGone(StorageUnavailable):
+    """The generation that was read page by page has been dropped meanwhile."""
 
-    def __init__(self, c: Cursor) -> None:
+    def __init__(self, projection: str) -> None:
+        super().__init__(
+            f"{projection} was made anew, and the rows that were being read are dropped: ask again"
+        )
+
+
+class Pin:
+    """Keeps a reading of many pages with the generations that were live at its first: what is read
+    later of another would be rows of two folds in one answer."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] | None = None
+
+    def hold(self, c: Cursor, live: dict[str, Generation]) -> dict[str, Generation]:
+        """The generations to read. Raises `GenerationGone` where one is dropped."""
+        if self._numbers is None:
+            self._numbers = {name: generation.number for name, generation in live.items()}
+            return live
+        held: dict[str, Generation] = {}
+        for name, number in self._numbers.items():
+            generation = generations.one(c, name, number)
+            if generation is None:
+                raise GenerationGone(name)
+            held[name] = generation
+        return held
+
+
+class Reader:
+    """The live generations at one moment: whatever is asked through it belongs together. A pin
+    holds it to those of an earlier reading."""
+
+    def __init__(self, c: Cursor, pin: Pin | None = None) -> None:
         self._c = c
-        self.live = generations.live_of(c)
+        live = generations.live_of(c)
+        self.live = pin.hold(c, live) if pin is not None else live
         self._of_table = {
             table: generation for generation in self.live.values() for table in generation.columns
         }
@@ -136,8 +169,9 @@ class Views(TrackingRecorder):
         sees everything as it was at one moment."""
 
     @abstractmethod
-    def read(self, ask: Callable[[Reader], T]) -> T:
-        """Ask something of the live generations, all of it at one moment."""
+    def read(self, ask: Callable[[Reader], T], pin: Pin | None = None) -> T:
+        """Ask something of the live generations, all of it at one moment. With a pin, of those that
+        were live when it was asked first; raises `GenerationGone`."""
 
     @abstractmethod
     def put(self, c: Cursor, table: AnyTable, name: str, changes: Changes) -> None:
@@ -341,9 +375,15 @@ def select(
     c: Cursor, table: Table[RowT], relation: str, clauses: str, params: Sequence[Any] = ()
 ) -> list[RowT]:
     """The rows of a relation, called `t`, that the clauses choose."""
+    return [from_database(table, row) for row in _kept(c, table, relation, clauses, params)]
+
+
+def _kept(
+    c: Cursor, table: AnyTable, relation: str, clauses: str, params: Sequence[Any]
+) -> list[Kept]:
     columns = ", ".join(f't."{column}"' for column in table.columns)
     c.execute(f"SELECT {columns} FROM {relation} AS t {clauses}", params)
-    return [from_database(table, tuple(row)) for row in c.fetchall()]
+    return [tuple(row) for row in c.fetchall()]
 
 
 def rows_of(c: Cursor, table: Table[RowT], relation: str, keys: Sequence[Key]) -> list[RowT]:
@@ -355,14 +395,21 @@ def rows_by(
     c: Cursor, table: Table[RowT], relation: str, columns: Sequence[str], values: Sequence[Key]
 ) -> list[RowT]:
     """The rows of a relation whose columns, the first ones of an index, have these values."""
+    return [from_database(table, row) for row in kept_by(c, table, relation, columns, values)]
+
+
+def kept_by(
+    c: Cursor, table: AnyTable, relation: str, columns: Sequence[str], values: Sequence[Key]
+) -> list[Kept]:
+    """The same, as the database keeps them: none is read, so none can be unreadable."""
     # Spelled out: `IN (VALUES ...)` is answered by SQLite, and by PostgreSQL while it has no
     # statistics, by reading the whole table.
     one = " AND ".join(f't."{column}" = ?' for column in columns)
-    found: list[RowT] = []
+    found: list[Kept] = []
     for start in range(0, len(values), KEYS_MAX):
         some = values[start : start + KEYS_MAX]
         clauses = f"WHERE {' OR '.join([f'({one})'] * len(some))}"
-        found += select(c, table, relation, clauses, [value for key in some for value in key])
+        found += _kept(c, table, relation, clauses, [value for key in some for value in key])
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.read_models import watching
 from adapters.read_models.folding import Poisoned
+from adapters.read_models.rebuilding import Rebuild
 from adapters.read_models.verifying import Verifier
 from adapters.read_models.watching import Watch
 from adapters.storage.rebuilds import Refused
@@ -219,3 +220,65 @@ def test_a_fold_that_is_no_more_the_follower_writes_nothing(models: Models) -> N
     assert models.storage.views.followed((ORDER_STATUS,)) == [
         Followed(ORDER_STATUS, 1, Position(0, 2))
     ]
+
+
+UNREADABLE = [
+    ("amount", "'abc'", "abc"),
+    ("amount", "'NaN'", "NaN"),
+    ("amount", "'902.1000'", "902.1000"),
+    ("references", "'x'", "x"),
+    ("references", "'[1]'", "[1]"),
+    ("updated_at", "9223372036854775807", "9223372036854775807"),
+    ("registered", "2", "true"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "shown"), UNREADABLE)
+def test_a_value_that_no_fold_writes_is_drift_with_what_stands_there_and_stops_nothing(
+    models: Models, column: str, value: str, shown: str
+) -> None:
+    models.record(4)
+    models.follow(ORDER_STATUS)
+    _tamper(
+        models,
+        f"UPDATE order_status__g1 SET \"{column}\" = {value} WHERE order_id = '0001'",
+        "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '0003'",
+    )
+    Watch(models.storage, (ORDER_STATUS,)).check(ORDER_STATUS)
+    watched = models.storage.views.watched("order_status")
+    assert list(watched.drift) == ["default/0001", "default/0003"]
+    live, _ = json.loads(watched.drift["default/0001"])["columns"][column]
+    assert live == shown
+
+    work = Rebuild(models.storage, ORDER_STATUS)
+    report = work.compare(work.build(1, models.url, lambda done, whole: None), 5)
+    samples = {d.order_id: d.columns for d in report.tables[0].samples}
+    assert (report.differences, samples["0001"][column][0]) == (2, shown)
+
+    _all(models).repair("default/0001", is_dry_run=False)
+    assert [d.order_id for d in _all(models).check(["default/0001", "default/0003"])] == ["0003"]
+
+
+def test_names_that_would_look_alike_in_a_line_are_told_apart(models: Models) -> None:
+    models.ledger.record([delivery(notice(order_id="0001", references=("a b", "c")))])
+    models.follow(ORDER_STATUS)
+    _tamper(models, """UPDATE order_status__g1 SET "references" = '["a","b c"]'""")
+    (drift,) = _all(models).check(["default/0001"])
+    assert drift.columns == {"references": ('["a", "b c"]', '["a b", "c"]')}
+    work = Rebuild(models.storage, ORDER_STATUS)
+    new = work.build(1, models.url, lambda done, whole: None)
+    (sample,) = work.compare(new, 5).tables[0].samples
+    assert sample.columns == drift.columns
+    assert [e.position for e in sample.events if "references" in e.sets] == ["0-1"]
+
+
+def test_an_order_that_cannot_be_checked_keeps_the_watch_from_no_other(
+    models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.record(5)
+    models.follow(ORDER_STATUS)
+    _tamper(models, "UPDATE order_status__g1 SET status = 'LOST' WHERE order_id = '0004'")
+    Watch(models.storage, (STUMBLING,)).check(STUMBLING)
+    watched = models.storage.views.watched("order_status")
+    assert (watched.checked, list(watched.drift)) == (5, ["default/0004"])
+    assert "an order is not watched: Poisoned" in caplog.text
