@@ -33,6 +33,7 @@ from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_path
 from adapters.vault.masters import MasterSource
+from adapters.wrong_input import said
 from domain.money import exact_amount
 
 PREFIX = "ORDER_LEDGER_"
@@ -288,11 +289,10 @@ def _said(problem: ErrorDetails) -> str:
             return "set it; it has no default"
         case "extra_forbidden":
             return "there is no such key here; correct it or take it out"
-    return problem["msg"].removeprefix("Value error, ")
+    return said(problem)
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     parts = [str(part) for part in location]
     variable = PREFIX + "__".join(parts).upper()
-    told = message.removeprefix("Value error, ")
-    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {told}"
+    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {message}"

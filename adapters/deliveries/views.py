@@ -158,7 +158,7 @@ class Diagnosis(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """Deliveries, newest first; `next` is the `before` of the next page, or null."""
+    """Deliveries, newest first; `next` is the `after` of the next page, or null."""
 
     items: list[DeliveryView]
     next: int | None

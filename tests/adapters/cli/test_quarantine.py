@@ -69,7 +69,7 @@ def test_all_is_taken_in_again_the_oldest_first(
         "3: recorded at 0-4; order 42 is DELIVERED",
     ]
     assert listed(order_ledger) == [2], "what is ignored was read, and stays as it is"
-    assert listed(order_ledger, "--all") == [3, 2, 1]
+    assert listed(order_ledger, "--settled-too") == [3, 2, 1]
     why = "the adapter was mended"
     assert operations(order_ledger) == [
         ("quarantine replay", "delivery 1", why, "recorded at 0-2"),
