@@ -2,14 +2,18 @@
 
 import json
 import os
+import stat
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     Field,
     SecretStr,
@@ -252,6 +256,37 @@ def _config_file() -> Path | None:
     if not Path(named).is_file():
         raise ConfigurationError(f"{CONFIG_VARIABLE} names no file: {named}")
     return Path(named)
+
+
+def open_to_others(settings: Settings) -> str | None:
+    """A line where the configuration's file holds one of these secrets, and others than its owner
+    may read it."""
+    path = _config_file()
+    if os.name == "nt" or path is None or not path.is_file():
+        return None
+    if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return None
+    text = path.read_text(encoding="utf-8")
+    if all(secret not in text for secret in _secrets_of(settings)):
+        return None
+    return f"{path} holds secrets, and others may read it: chmod 600 {path}"
+
+
+def _secrets_of(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case Settings() if password := urlsplit(value.database_url).password:
+            yield password
+    inner: Iterable[object] = ()
+    if isinstance(value, BaseModel):
+        inner = [getattr(value, name) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, tuple | list):
+        inner = value
+    for one in inner:
+        yield from _secrets_of(one)
 
 
 def unknown_variables() -> list[str]:
