@@ -322,5 +322,5 @@ def _retried_line(one: "RetriedView") -> str:
     if one.outcome is None:
         return f"{one.id}: refused again: {one.refused}"
     where = f" at {one.position}" if one.position else ""
-    about = f"; order {one.order_id}" if one.order_id else ""
+    about = f"; order {one.order_id} is {one.order_status}" if one.order_id else ""
     return f"{one.id}: {one.outcome}{where}{about}"
