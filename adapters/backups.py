@@ -12,11 +12,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
-from typing import NamedTuple
+from subprocess import DEVNULL, PIPE
+from tempfile import TemporaryFile, mkstemp
+from typing import IO, NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -78,6 +79,14 @@ def restore(url: str, backup: Backup) -> None:
             if file.read(len(begins)) != begins:
                 kind = "file" if is_sqlite(url) else "PostgreSQL"
                 raise BackupFailed(f"{path} is no backup of a ledger in a {kind}")
+    holds = _tables_of_file if is_sqlite(url) else _tables_of_dump
+    for path, is_events in ((backup.events, True), (backup.keys, False)):
+        if ("stored_events" in holds(path)) is not is_events:
+            of, wanted = ("keys", "events") if is_events else ("events", "keys")
+            raise BackupFailed(
+                f"{path} is a file of {of}, and one of {wanted} is wanted there: name the file of "
+                "the events first, then that of the keys"
+            )
     if is_sqlite(url):
         _restore_file(sqlite_path(url), backup)
     else:
@@ -135,6 +144,14 @@ def _unguarded(copy: sqlite3.Connection, table: str) -> Iterator[None]:
         copy.execute(sql)
 
 
+def _tables_of_file(path: Path) -> set[str]:
+    with (
+        _reported(),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as c,
+    ):
+        return {name for (name,) in c.execute("SELECT name FROM sqlite_master")}
+
+
 def _restore_file(target: Path, backup: Backup) -> None:
     left = [path for path in (target, *beside(target)) if path.exists()]
     if left:
@@ -169,12 +186,17 @@ def _reported() -> Iterator[None]:
 
 def _dump(url: str, events: Path, keys: Path) -> None:
     tables = [f"{SCHEMA}.{table}" for table in ALL_TABLES]
+    address, environment = _address(url)
     with _at_one_instant(url) as snapshot:
-        common = ["--format=custom", f"--snapshot={snapshot}"]
+        common = [_program("pg_dump"), address, "--format=custom", f"--snapshot={snapshot}"]
         excluded = [f"--exclude-table-data={table}" for table in tables]
         only = [f"--table={table}" for table in tables]
-        _run(url, "pg_dump", *common, f"--schema={SCHEMA}", *excluded, f"--file={events}")
-        _run(url, "pg_dump", *common, "--data-only", *only, f"--file={keys}")
+        for path, what in (
+            (events, [f"--schema={SCHEMA}", *excluded]),
+            (keys, ["--data-only", *only]),
+        ):
+            with path.open("wb") as file:
+                _run([*common, *what], environment, into=file)
 
 
 @contextmanager
@@ -190,6 +212,14 @@ def _at_one_instant(url: str) -> Iterator[str]:
         raise StorageUnavailable(first_line(error)) from error
 
 
+def _tables_of_dump(path: Path) -> set[str]:
+    with TemporaryFile() as told:
+        _run([_program("pg_restore"), "--list", str(path)], os.environ, into=told)
+        told.seek(0)
+        words = [line.split() for line in told.read().decode(errors="replace").splitlines()]
+    return {line[line.index(SCHEMA) + 1] for line in words if "TABLE" in line and SCHEMA in line}
+
+
 def _restore_dump(url: str, backup: Backup) -> None:
     from adapters.storage import postgres_schema
 
@@ -198,31 +228,79 @@ def _restore_dump(url: str, backup: Backup) -> None:
             "there is a ledger in this database: name an empty one in ORDER_LEDGER_DATABASE_URL"
         )
     postgres_schema.make_role(url)  # to which the dump grants rights
-    for path in backup:
-        options = ["--exit-on-error", "--single-transaction", "--no-owner"]
-        _run(url, "pg_restore", *options, str(path))
-    postgres_schema.init(url)
-    with psycopg.connect(url) as connection:
+    with _script(url) as script:
+        script.write(b"BEGIN;\n")
+        script.flush()
+        for path in backup:
+            command = [_program("pg_restore"), "--no-owner", "--file=-", str(path)]
+            _run(command, os.environ, into=script)
         for table, last in KEY_TABLES.items():
             later = f"id > ({last.format(f'{SCHEMA}.')})"  # they are of other events
-            connection.execute(f"DELETE FROM {SCHEMA}.{table} WHERE {later}".encode())
+            script.write(f"DELETE FROM {SCHEMA}.{table} WHERE {later};\n".encode())
         erased = ERASED.format(f"{SCHEMA}.")
-        connection.execute(f"DELETE FROM {SCHEMA}.order_keys WHERE {erased}".encode())
+        script.write(f"DELETE FROM {SCHEMA}.order_keys WHERE {erased};\n".encode())
+        script.write(b"COMMIT;\n")
+    postgres_schema.init(url)
 
 
-def _run(url: str, program: str, *arguments: str) -> None:
-    """Run a client program of PostgreSQL; nobody sees the password among the processes."""
-    if shutil.which(program) is None:
+@contextmanager
+def _script(url: str) -> Iterator[IO[bytes]]:
+    """Where to write statements for psql. It ends with the first that fails, and undoes all of a
+    transaction whose COMMIT never comes: also where who writes is killed."""
+    address, environment = _address(url)
+    command = [_program("psql"), address, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    with (
+        TemporaryFile() as told,
+        subprocess.Popen(  # noqa: S603  (no shell, and every argument is ours)
+            command, env=environment, stdin=PIPE, stdout=DEVNULL, stderr=told
+        ) as psql,
+    ):
+        assert psql.stdin is not None
+        failed: BaseException | None = None
+        try:
+            yield psql.stdin
+            psql.stdin.close()
+        except (BackupFailed, BrokenPipeError) as error:
+            failed = error
+            with suppress(BrokenPipeError):
+                psql.stdin.close()
+        if psql.wait() != 0:  # before who wrote to it: that only knows that nobody read on
+            told.seek(0)
+            raise _ended("psql", psql.returncode, told.read())
+        if failed is not None:
+            raise failed
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], into: IO[bytes]) -> None:
+    """Run a client program of PostgreSQL."""
+    done = subprocess.run(  # noqa: S603  (no shell, and every argument is ours)
+        command, env=environment, stdout=into, stderr=PIPE, check=False
+    )
+    if done.returncode != 0:
+        raise _ended(command[0], done.returncode, done.stderr)
+
+
+def _ended(program: str, code: int, said: bytes) -> BackupFailed:
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
+    told = "; ".join(filter(None, lines)) or f"{program} ended with {code}"
+    if "server version mismatch" in told:
+        told += f": put a {program} of the server's version, or a newer one, first in PATH"
+    return BackupFailed(told)
+
+
+def _program(name: str) -> str:
+    if shutil.which(name) is None:
         raise BackupFailed(
-            f"{program} is not here: install PostgreSQL's client programs, of the server's version "
+            f"{name} is not here: install PostgreSQL's client programs, of the server's version "
             "or a newer one"
         )
+    return name
+
+
+def _address(url: str) -> tuple[str, Mapping[str, str]]:
+    """How a client program finds a database: an argument, and the environment, so that nobody sees
+    the password among the processes."""
     given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     password = given.pop("password", None)
     environment = os.environ if password is None else {**os.environ, "PGPASSWORD": password}
-    command: Sequence[str] = [program, f"--dbname={make_conninfo(**given)}", *arguments]
-    done = subprocess.run(  # noqa: S603  (no shell, and every argument is ours)
-        command, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise BackupFailed(done.stderr.strip() or f"{program} ended with {done.returncode}")
+    return f"--dbname={make_conninfo(**given)}", environment

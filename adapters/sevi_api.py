@@ -10,7 +10,7 @@ No personal data is asked for.
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -120,20 +120,19 @@ class SeviApi:
     ) -> None:
         self.close()
 
-    def find_order(self, name: str) -> SeviOrder | None:
-        """The order of this id at Sevi, else the only one that carries it as the shop's reference.
+    def find_order(self, field: Literal["id", "platformReference"], name: str) -> SeviOrder | None:
+        """The only order that has this id at Sevi, or that carries this as the shop's reference.
 
         Raises `SeviRefused`.
         """
-        for field in ("id", "platformReference"):
-            wanted = {"input": {field: name}}
-            answer: _OrdersFound = self._ask(ORDER_SEARCH, wanted, _OrdersFound)
-            # Whatever the search took for a match: only what is called so is the order.
-            found = {hit.id: hit for hit in answer.orderSearch.hits if getattr(hit, field) == name}
-            if len(found) == 1:
-                (order,) = found.values()
-                return order
-        return None
+        wanted = {"input": {field: name}}
+        answer: _OrdersFound = self._ask(ORDER_SEARCH, wanted, _OrdersFound)
+        # Whatever the search took for a match: only what is called so is the order.
+        found = {hit.id: hit for hit in answer.orderSearch.hits if getattr(hit, field) == name}
+        if len(found) != 1:
+            return None
+        (order,) = found.values()
+        return order
 
     def deliver(self, order_id: str) -> str | None:
         """Tell Sevi that an order is delivered; returns the status that it has there by now. This

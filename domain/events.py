@@ -62,6 +62,8 @@ class News(OrderEvent):
     body's bytes, None where the delivery key is that hash; `body_digest` is a salted one, whose
     salt dies with the order's key; `hidden_references` and `customer` are keyed hashes; `private`
     is what they stand for, sealed under the order's key. The domain compares and hands on.
+    `provider_order_id` is how the provider itself calls the order, where it tells of orders of its
+    own: the order of these events may be a registered one, which goes by the shop's id.
     """
 
     provider: str
@@ -81,6 +83,7 @@ class News(OrderEvent):
     hidden_references: tuple[str, ...] = ()
     customer: str | None = None
     private: str | None = None
+    provider_order_id: str | None = None
 
     @property
     def bytes_hash(self) -> str:

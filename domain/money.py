@@ -9,6 +9,19 @@ MINOR_DIGITS = (
     | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
     | dict.fromkeys("CLF UYW".split(), 4)
 )
+# ISO 4217 (list one): the codes of money that is in use, without metals, funds' units and tests.
+CURRENCIES = frozenset(
+    (
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD "
+        "BTN BWP BYN BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD "
+        "EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD "
+        "IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL "
+        "MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN "
+        "PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN "
+        "SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES "
+        "VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
+    ).split()
+)
 INTEGER_DIGITS_MAX = 20
 FRACTION_DIGITS_MAX = 20
 # Wide enough for any sum of any number of amounts; what would be rounded all the same is an error.
@@ -22,6 +35,22 @@ class AmountError(ValueError):
 def minor_digits(currency: str | None) -> int:
     """Digits after the point of a currency's minor unit; 0 where no currency is known."""
     return 0 if currency is None else MINOR_DIGITS.get(currency, 2)
+
+
+def registrable(amount: Decimal, currency: str) -> Decimal:
+    """The amount of an order that can be paid in this currency. Raises `AmountError` where there is
+    no such currency, or no coin that small: no payment would ever match."""
+    if currency not in CURRENCIES:
+        raise AmountError(f"{currency} is no currency of ISO 4217, such as KES")
+    digits = minor_digits(currency)
+    exact = exact_amount(amount, currency)
+    exponent = exact.as_tuple().exponent
+    assert isinstance(exponent, int)  # it is finite
+    if -exponent > digits:
+        allowed = f"at most {digits}" if digits else "no"
+        told = f"{amount_text(exact)} has more"
+        raise AmountError(f"{currency} has {allowed} digits after the point, and {told}")
+    return exact
 
 
 def exact_amount(number: Decimal, currency: str | None) -> Decimal:

@@ -477,6 +477,7 @@ def _facts(order: Order, notice: PaymentNotice) -> dict[str, Any]:
         "hidden_references": notice.hidden_references,
         "customer": notice.customer,
         "private": notice.private,
+        "provider_order_id": notice.provider_order_id,
     }
 
 

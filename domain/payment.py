@@ -97,5 +97,6 @@ class PaymentNotice:
     hidden_references: tuple[str, ...] = ()
     customer: str | None = None
     private: str | None = None
+    provider_order_id: str | None = None
     personal: Personal | None = field(default=None, repr=False)
     is_typed: bool = False

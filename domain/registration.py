@@ -221,4 +221,5 @@ def _again(order: Order, news: PaymentReceived) -> PaymentNotice:
         hidden_references=news.hidden_references,
         customer=news.customer,
         private=news.private,
+        provider_order_id=news.provider_order_id,
     )

@@ -9,6 +9,7 @@ from domain.log import Recorded, split_stream
 from domain.order import (
     TRANSITIONS,
     Delivered,
+    DeliveryConflicted,
     Disposition,
     OrderEvent,
     OrderPlaced,
@@ -30,8 +31,9 @@ class OrderRow(NamedTuple):
 
     Of a registered order amount and currency are the registered ones. `parked_since` is when the
     first of the news came that waits for the order to be registered. `hidden` are the keyed hashes
-    of its customers and of names that somebody typed; `erased` says that what they stand for cannot
-    be read any more.
+    of its customers, also of those that only news tells of which is not applied (who erases one
+    has to find all), and of names that somebody typed; `erased` says that what they stand for
+    cannot be read any more.
     """
 
     store: str
@@ -163,6 +165,8 @@ def _changes(row: OrderRow, event: OrderEvent) -> dict[str, Any]:
             return {"parked_since": None}
         case PersonalDataErased():
             return {"erased": True}
+        case DeliveryConflicted(customer=str(customer)):
+            return {"hidden": _with(row.hidden, (customer,))}
         case ReviewResolved():
             return {"review": None}
         case PaymentFailed():
@@ -198,6 +202,8 @@ def _with_news(
             currency = news.currency if tells_amount or currency is None else currency
         references = _with(references, news.references)
         hidden = _with(hidden, _hidden(news))
+    elif news.customer is not None:
+        hidden = _with(hidden, (news.customer,))
     return OrderRow(
         *key, news.originator_version, provider, status, payment_status, review, amount, currency,
         references, delivered_at, recorded.recorded_at, recorded.position.partition,

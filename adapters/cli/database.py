@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from adapters.cli.opening import configured, opened
 from adapters.cli.options import ending, group
-from adapters.cli.output import Failed
+from adapters.cli.output import Failed, complain
+
+if TYPE_CHECKING:
+    from adapters.service import Service
 
 BACKUP_EXAMPLES = ("db backup --events /backup/events --keys /safe/keys",)
 RESTORE_EXAMPLES = ("db restore ledger-20260105T073000Z.events ledger-20260105T073000Z.keys",)
@@ -56,7 +59,9 @@ def check() -> None:
     schema, url = _schema()
     problems = schema.check(url)
     if problems:
-        raise Failed("; ".join(problems) + ": run order-ledger db init")
+        told = "; ".join(problems)
+        mended = any(problem.endswith("is missing") for problem in problems)
+        raise Failed(f"{told}: run order-ledger db init" if mended else told)
     typer.echo("the schema is this release's own")
 
 
@@ -94,8 +99,8 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
     """Make the ledger that a backup holds, where there is none.
 
     ORDER_LEDGER_DATABASE_URL names where: a file that is not there, or an empty database. Put the
-    secrets back before; read models are made anew. PostgreSQL wants pg_restore, and the database's
-    owner.
+    secrets back before; read models are made anew. What breaks off leaves no ledger: run it again.
+    PostgreSQL wants pg_restore and psql, and the database's owner.
     """
     from adapters.access.roles import user_of_this_process
     from adapters.backups import Backup, BackupFailed
@@ -110,8 +115,24 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
         done = Operation.by(user_of_this_process(), "db restore", events.name)
         service.operators.append(done)
         head = service.ledger.event_log.head()
+        lacks = _lacks(service)
     upto = head or "its beginning"
-    typer.echo(f"the ledger is back, up to {upto}: start it, then run order-ledger verify")
+    if lacks:
+        complain(f"warning: it does not start yet: {lacks}")
+    then = "then start it, and" if lacks else "start it, then"
+    typer.echo(f"the ledger is back, up to {upto}: {then} run order-ledger verify")
+
+
+def _lacks(service: "Service") -> str:
+    """Which secret a ledger lacks, to be started."""
+    from adapters.vault import VaultTrouble
+
+    if service.vault.tables.masters():  # one that was never started makes its own
+        try:
+            service.vault.open()
+        except VaultTrouble as trouble:
+            return str(trouble)
+    return ""
 
 
 def _schema() -> tuple[Schema, str]:

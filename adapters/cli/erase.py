@@ -1,7 +1,8 @@
 """`order-ledger erase`: what names a person is made unreadable, and every fact stays."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,17 +59,22 @@ def erase(
     if (order_id is None) == (customer is None):
         raise typer.BadParameter("name an order, or a --customer", param_hint="ORDER_ID")
     with opened(ORDER_STATUS.name) as service:
-        from adapters.erasure.erasing import Eraser, answer_of
+        from adapters.erasure.erasing import Eraser, Plan, answer_of
 
         eraser = Eraser(service)
-        plans = list(_plans(eraser, order_id, customer, store))
-        _require_something(plans, customer)
+        plan = partial(_plans, eraser, order_id, customer, store)
+        _require_something(plans := plan(), customer)
         if not yes:
             _ask(plans)
+            plans = plan()
         what = f"{store or 'default'}/{order_id}" if order_id else f"a customer of {store or 'all'}"
-        for plan in plans:
-            _do(service, eraser, plan, what, reason)
-        answer = answer_of(plans, eraser.finish(plans))
+        done = list[Plan]()
+        while plans:  # until nothing is new: more of the person may have come meanwhile
+            for each in plans:
+                _do(service, eraser, each, what, reason)
+            done += plans
+            plans = [each.rest() for each in plan() if not each.is_for_nothing]
+        answer = answer_of(done, eraser.finish(done))
     if as_json:
         print_json(answer)
     else:
@@ -77,17 +83,17 @@ def erase(
 
 def _plans(
     eraser: "Eraser", order_id: str | None, customer: str | None, store: str | None
-) -> Iterator["Plan"]:
+) -> list["Plan"]:
+    from adapters.erasure.erasing import NotUpToDate
     from domain.registration import Unknown
 
-    if customer is not None:
-        yield from eraser.of_customer(store, customer)
-        return
-    assert order_id is not None
     try:
-        yield eraser.of_order(store or "default", order_id)
-    except Unknown as unknown:
-        raise Failed(str(unknown)) from None
+        if customer is not None:
+            return list(eraser.of_customer(store, customer))
+        assert order_id is not None
+        return [eraser.of_order(store or "default", order_id)]
+    except (NotUpToDate, Unknown) as error:
+        raise Failed(str(error)) from None
 
 
 def _require_something(plans: Sequence["Plan"], customer: str | None) -> None:

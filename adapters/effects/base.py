@@ -31,7 +31,8 @@ _PERSONAL = re.compile(r"[^\s\"'<>(),;]*@[^\s\"'<>(),;]*|\+?\d(?:[ .()/-]?\d){5,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """An event for a target. `id` is the same for ever, `order` is the order as it stood right
-    after the event, `recorded_at` (UTC) the time of the event's recording."""
+    after the event, `recorded_at` (UTC) the time of the event's recording. `provider_order_id` is
+    how the provider calls the order, where the news that caused the event told so."""
 
     id: str
     event: str
@@ -39,6 +40,7 @@ class Effect:
     version: int
     recorded_at: datetime
     order: "OrderView"
+    provider_order_id: str | None = None
 
     def message(self) -> bytes:
         """The event as JSON: what happened, when, and the order right after it."""

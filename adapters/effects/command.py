@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Thread
+from time import monotonic, sleep
 from typing import IO
 
 from pydantic import Field, field_validator
@@ -17,6 +18,7 @@ from adapters.providers.configuration import ProviderSettings
 
 OURS = "ORDER_LEDGER_"  # variables that may hold secrets
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05  # seconds between two looks at a program
 READ_SECONDS = 2.0  # for what the program's children, killed by now, wrote last
 
 
@@ -82,16 +84,29 @@ class Command:
         said = bytearray()
         reader = Thread(target=_drain, args=(process.stderr, said), daemon=True)
         reader.start()
-        code: int | None = None
+        ended = False
         try:
-            with suppress(subprocess.TimeoutExpired):
-                code = process.wait(self._settings.seconds)
+            ended = _ends(process.pid, self._settings.seconds)
         finally:
+            # With what it left running, and before it is reaped: till then its number is its own.
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # with what it left running
-            process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
         reader.join(READ_SECONDS)
-        return code, bytes(said)
+        return code if ended else None, bytes(said)
+
+
+def _ends(pid: int, seconds: float) -> bool:
+    """Whether a child ends within so many seconds; it is not reaped."""
+    deadline = monotonic() + seconds
+    pause = SHORTEST_PAUSE
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        left = deadline - monotonic()
+        if left <= 0:
+            return False
+        sleep(min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return True
 
 
 def _drain(pipe: IO[bytes], into: bytearray) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
@@ -15,7 +15,8 @@ from adapters.effects.state import State
 from adapters.queries.queries import order_after
 from adapters.storage.effects import Attempt, EffectRow, EffectStore, TargetRow
 from adapters.telemetry.logs import discreetly
-from domain.log import stream_of
+from domain.log import Recorded, stream_of
+from domain.order import Consequence, News, OrderEvent
 
 POLL_SECONDS = 1.0  # in case another process appended: its wake-up may not reach us
 STOP_SECONDS = 5.0  # for the attempts that are under way
@@ -138,13 +139,14 @@ class Worker:
             version=row.version,
             recorded_at=history[-1].recorded_at,
             order=order,
+            provider_order_id=_named_by_provider(history),
         )
 
     def _judge(self, row: EffectRow, at: TargetRow, answer: Answer) -> Attempt:
         """What an answer makes of the effect and of the target."""
         now, attempts = self._store.clock(), row.attempts + 1
         if answer.verdict is Verdict.SENT:
-            return Attempt(State.SENT, now, answer.said, None, None, 0, None)
+            return Attempt(State.SENT, now, answer.said, None, None, 0, None, None, at.failures)
         # An effect that failed before tells nothing new of the target, unless that is being tried.
         is_news = row.attempts == 0 or at.failures >= self._pace.breaker_failures
         failures = at.failures + (1 if is_news else 0)
@@ -167,7 +169,16 @@ class Worker:
             failures,
             open_until,
             f"it answered {answer.said}" if is_stop else None,
+            at.failures,
         )
+
+
+def _named_by_provider(history: Sequence[Recorded[OrderEvent]]) -> str | None:
+    """How the provider calls the order whose last event this is, if what caused that told it."""
+    event = history[-1].event
+    assert isinstance(event, Consequence), "nothing else has an effect"
+    cause = history[event.caused_by - 1].event
+    return cause.provider_order_id if isinstance(cause, News) else None
 
 
 class Dispatch:

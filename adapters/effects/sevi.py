@@ -13,7 +13,7 @@ from adapters.effects.base import Answer, Effect, EffectKind, Verdict
 from adapters.effects.configuration import EffectSettings
 from adapters.providers.configuration import Name, ProviderSettings
 from adapters.providers.sevi import SeviSettings
-from adapters.sevi_api import SeviApi, SeviRefused
+from adapters.sevi_api import SeviApi, SeviOrder, SeviRefused
 from domain.order import Consequence, News
 
 DONE = frozenset({"DELIVERED", "ARCHIVED"})
@@ -51,7 +51,7 @@ class OrderDeliver:
     def send(self, effect: Effect) -> Answer:
         """Ask where the order stands, and deliver it unless it is."""
         try:
-            order = self._api.find_order(effect.order.order_id)
+            order = self._find(effect)
             if order is None:
                 return Answer(Verdict.RETRY, "Sevi knows no such order")
             if order.status in DONE:
@@ -64,6 +64,16 @@ class OrderDeliver:
         if status not in DONE:
             return Answer(Verdict.RETRY, "asked to deliver, Sevi shows another status")
         return Answer(Verdict.SENT, f"{status} there")
+
+    def _find(self, effect: Effect) -> SeviOrder | None:
+        """The order as Sevi has it, by the id that Sevi's PAID told. A registered order goes by the
+        shop's id, which is Sevi's reference and may be the id of another order there."""
+        named = effect.provider_order_id
+        if named is None and not effect.order.registered:
+            named = effect.order.order_id  # news told it, and nobody else named the order
+        if named is not None:
+            return self._api.find_order("id", named)
+        return self._api.find_order("platformReference", effect.order.order_id)
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,6 +10,7 @@ on the way has destroyed less than it should, never more: told again, the erasur
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic, sleep
 from typing import Literal
 
 from pydantic import BaseModel
@@ -25,11 +26,18 @@ from domain.log import Recorded, split_stream, stream_of
 from domain.order import News, OrderEvent, OrderPlaced, ParkedNewsMoved, PersonalDataErased
 from domain.payment import Outcome
 from domain.registration import Unknown
+from projections.model import State
+from projections.order_status import ORDER_STATUS
 
 SET_ASIDE = (Outcome.QUARANTINED, Outcome.IGNORED)
 ORDERS_AT_ONCE = 100
 DELIVERIES_AT_ONCE = 200
 ACTION = "erase"  # as the operators' log calls it
+CATCHING_UP_SECONDS = 10.0  # that the read model of orders is waited for
+
+
+class NotUpToDate(Exception):
+    """A customer's orders cannot be listed for sure; the message says why, and what helps."""
 
 
 class ErasedOrder(BaseModel):
@@ -74,6 +82,15 @@ class Plan:
         """The orders whose key is still to be destroyed."""
         return [stream for stream, is_erased in self.orders.items() if not is_erased]
 
+    @property
+    def is_for_nothing(self) -> bool:
+        """Whether there is nothing in it that was not erased before."""
+        return not (self.streams or self.deliveries or self.refusals)
+
+    def rest(self) -> "Plan":
+        """The same without what was erased before."""
+        return replace(self, orders=dict.fromkeys(self.streams, False))
+
     def erasures(self, by: str, reason: str) -> list[Erasure]:
         """The commands for the ledger's writer, one for each order; also for one that is erased,
         whose key a backup may have brought back."""
@@ -98,12 +115,14 @@ class Eraser:
         in. Raises `Unknown`."""
         histories = self._family(store, order_id)
         if not histories:
-            raise Unknown(f"nothing is known of the order {order_id} of store {store}")
+            raise Unknown(self._other_names(store, order_id))
         return self._plan(store, histories, Names())
 
     def of_customer(self, store: str | None, customer: str) -> Iterator[Plan]:
         """The same for every order of a customer, some orders at a time, and at last for what was
-        set aside and names the customer. Read models have to be up to date."""
+        set aside and names the customer. Raises `NotUpToDate` where not every order is known that
+        the log holds."""
+        self._catch_up()
         after: str | None = None
         while True:
             wanted = OrderFilter(store=store, customer=customer)
@@ -118,6 +137,42 @@ class Eraser:
                 break
             after = page.next
         yield self._plan(store, {}, Names(customers=frozenset([customer])))
+
+    def _other_names(self, store: str, name: str) -> str:
+        """Why there is no order of an id, and whose reference it is."""
+        wanted = OrderFilter(store=store, reference=name)
+        found = self._service.queries.orders(wanted, None, ORDERS_AT_ONCE).items
+        if not found:
+            return f"nothing is known of the order {name} of store {store}"
+        ids = " and of ".join(order.order_id for order in found)
+        of = "the order" if len(found) == 1 else "the orders"
+        return f"{name} is a reference of {of} {ids} of store {store}: name the order by its id"
+
+    def _catch_up(self) -> None:
+        """See that the read model of orders is of this release, as a whole, and at the log's end.
+        What an older fold made may lack customers; one that stands still lacks orders."""
+        name, head = ORDER_STATUS.name, self._log.head()
+        until = monotonic() + CATCHING_UP_SECONDS
+        while True:
+            self._service.runner.catch_up()
+            live = [g for g in self._service.views.generations(name) if g.state is State.LIVE]
+            for one in live:
+                if (due := one.rebuild_due(ORDER_STATUS)) is not None:
+                    raise NotUpToDate(
+                        f"not every order of a customer may be found: {name} is due for a rebuild "
+                        f"({due}). Run order-ledger projections rebuild {name}, switch to it where "
+                        "it says so, and run this again"
+                    )
+                if head is None or (one.position is not None and one.position >= head):
+                    return
+            if monotonic() > until:
+                at = ", ".join(str(one.position or "the beginning") for one in live)
+                raise NotUpToDate(
+                    f"not every order of a customer is found yet: {name} is at {at}, the log at "
+                    f"{head}. See with order-ledger projections show {name} why, and run this "
+                    "again"
+                )
+            sleep(0.1)
 
     def _family(self, store: str, order_id: str) -> dict[str, list[Recorded[OrderEvent]]]:
         """An order's history, and those of the orders whose parked news it took in, or which took

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.access.roles import Caller, Role
 from adapters.erasure.erasing import Eraser, ErasureAnswer, Plan, answer_of
-from adapters.http.access import NO_ORDER, Door, store_of_order
+from adapters.http.access import Door, store_of_order
 from adapters.http.commands import Store, order_name, submit
 from adapters.ledger.group_commit import GroupCommit
 from adapters.ledger.registering import Text
@@ -89,5 +89,5 @@ async def _plan(eraser: Eraser, caller: Caller, store: str | None, order_id: str
     of, named = store_of_order(caller, store), order_name(order_id)
     try:
         return await run_in_threadpool(eraser.of_order, of, named)
-    except Unknown:
-        raise HTTPException(404, NO_ORDER) from None
+    except Unknown as unknown:
+        raise HTTPException(404, str(unknown)) from None

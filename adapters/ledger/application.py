@@ -120,6 +120,7 @@ class OrderLedger(Application[str]):
         as new ones are: its append then fails where one of them is not."""
         naming = self._stores_with_names(commands)
         may_guess = may_guess and self._new_in_a_row >= SURE_AFTER
+        self._orders.forget(_judged(commands))
         taken = self._take(_streams(commands), may_guess and _would_conflict(commands, naming))
         hashing = self.vault.hashing
         names = _names_to_look_up(commands, naming, taken, hashing) if naming else []
@@ -199,6 +200,12 @@ def _would_conflict(commands: Iterable[Command], naming: frozenset[str]) -> bool
         and all(n.store not in naming and not n.is_typed for n in command.notices)
         for command in commands
     )
+
+
+def _judged(commands: Iterable[Command]) -> set[str]:
+    """The orders that others than providers decide about. They may be answered without an event,
+    which no version guards, so they are read as they are now."""
+    return {stream_of(c.store, c.order_id) for c in commands if not isinstance(c, Delivery)}
 
 
 def _streams(commands: Iterable[Command]) -> set[str]:

@@ -171,7 +171,15 @@ class GroupCommit:
             failure = RuntimeError(f"the writer failed: {discreetly(error)}")
             self._resolve(batch, [failure] * len(batch))
         else:
-            self._resolve(batch, done.result())
+            results = done.result()
+            if isinstance(results[0], StorageUnavailable):
+                # What waits behind would wait as long for the same: its senders try again sooner.
+                behind = list(self._queue)
+                self._queue.clear()
+                self._queue_bytes = 0
+                batch = [*batch, *behind]
+                results = [*results, *[results[0]] * len(behind)]
+            self._resolve(batch, results)
 
     def _resolve(self, batch: list[_Waiting], results: Sequence[Receipt | Exception]) -> None:
         for waiting, result in zip(batch, results, strict=True):

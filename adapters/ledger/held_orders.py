@@ -1,7 +1,8 @@
 """Orders that the writer has folded and keeps, so that a busy one is not read again each time.
 
-Keeping them is safe: what is appended is guarded by the order's version, so an order that another
-process took further makes a conflict and is read anew; and what was seen once stays seen.
+Keeping them is safe for deliveries: what is appended is guarded by the order's version, so an order
+that another process took further makes a conflict and is read anew; and what was seen once stays
+seen. A command may be answered without an event (refused, or unchanged), so its order is read.
 """
 
 from collections import OrderedDict
@@ -58,6 +59,11 @@ class HeldOrders:
         if held is not None:
             self._events -= held.order.version
         return held
+
+    def forget(self, streams: Iterable[str]) -> None:
+        """Keep these no more, so that they are read."""
+        for stream in streams:
+            self.take(stream)
 
     def keep(self, orders: Iterable[HeldOrder]) -> None:
         """Keep these, and forget those that were not used for longest."""

@@ -3,12 +3,20 @@
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from adapters.ledger.batch import Receipt
 from domain.events import Verdict
 from domain.log import split_stream
-from domain.money import exact_amount
+from domain.money import exact_amount, registrable
 from domain.payment import Outcome
 from domain.registration import Placement
 
@@ -56,6 +64,13 @@ class Terms(BaseModel):
     amount: Amount
     currency: str = Field(pattern="^[A-Z]{3}$")
     references: tuple[Text, ...] = Field((), max_length=REFERENCES_MAX)
+
+    @field_validator("currency")
+    @classmethod
+    def _payable(cls, currency: str, told: ValidationInfo) -> str:
+        if "amount" in told.data:  # else that is the problem
+            registrable(told.data["amount"], currency)
+        return currency
 
     def placement(self, store: str, order_id: str, tolerance: Decimal, by: str) -> Placement:
         """The wish to register an order on these terms."""

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -52,6 +53,7 @@ TRANSACTION_WORDS: Mapping[str, PaymentStatus] = {
 }
 REFERENCES = ("referenceNumber", "platformReference", "platformId")
 ABOUT_AN_ORDER = frozenset({"ORDER", "INSTALLMENT"})
+OF_THE_SELLER = "SETTLEMENT"  # what Sevi passes on
 UNPAID = frozenset({PaymentStatus.PENDING, PaymentStatus.PARTIALLY_PAID})
 
 
@@ -185,6 +187,7 @@ def _read_order(
     references = (id_at(order, key) for key in REFERENCES if order.get(key) != "")
     return {
         "order_id": order_id,
+        "provider_order_id": order_id,
         "references": tuple(dict.fromkeys(r for r in references if r is not None)),
         "status": ORDER_WORDS.get(word, PaymentStatus.UNRECOGNIZED),
         "raw_status": word,
@@ -218,7 +221,7 @@ def _read_transaction(data: JSON) -> JSON | Ignored:
     order = object_at(data, "order")
     order_id = id_at(data, "orderId")
     about_an_order = kind_at(data, "paymentType") in ABOUT_AN_ORDER
-    is_credit = kind_at(data, "transactionType") == "CREDIT"
+    whose = _whose_money(data)
     if order is None and order_id is None:
         if about_an_order:
             raise Unreadable("orderId: a transaction about an order names none")
@@ -231,16 +234,39 @@ def _read_transaction(data: JSON) -> JSON | Ignored:
     status = TRANSACTION_WORDS.get(word, PaymentStatus.UNRECOGNIZED)
     payment = Payment(ref=ref, status=status, amount=amount_at(data, "amount", currency))
     if order is None:
+        if whose is _Whose.ANOTHERS:
+            return Ignored("a transaction that is not the customer's money")
+        told = {"order_id": order_id, "currency": currency, "provider_order_id": order_id}
+        if whose is _Whose.UNKNOWN:
+            kinds = (kind_at(data, key) for key in ("transactionType", "paymentType"))
+            raw = " ".join((word, *(kind for kind in kinds if kind is not None)))
+            return told | {"status": PaymentStatus.UNRECOGNIZED, "raw_status": raw[:255]}
         if status is PaymentStatus.PAID:  # one transaction may pay a part, so it is no PAID
-            pays = about_an_order and is_credit
-            status = PaymentStatus.PARTIALLY_PAID if pays else PaymentStatus.PENDING
-        told = {"order_id": order_id, "status": status, "raw_status": word, "currency": currency}
-        return told | {"payment": payment}
+            status = PaymentStatus.PARTIALLY_PAID
+        return told | {"status": status, "raw_status": word, "payment": payment}
     named = _the_id({id_at(order, "id"), order_id})
     told = _read_order(order, named, _order_words(order), currency)
+    if whose is not _Whose.CUSTOMERS:
+        return told
     if status is PaymentStatus.FAILED and told["status"] in UNPAID:
         told |= {"status": PaymentStatus.FAILED, "raw_status": word}
     return told | {"payment": payment}
+
+
+class _Whose(Enum):
+    CUSTOMERS = 1
+    ANOTHERS = 2
+    UNKNOWN = 3
+
+
+def _whose_money(data: JSON) -> _Whose:
+    """Whose money a transaction moves: only what is credited for an order, or for an installment of
+    it, is the customer's. A word that is not documented, or is missing, is never guessed at."""
+    payment_type, direction = kind_at(data, "paymentType"), kind_at(data, "transactionType")
+    if payment_type == OF_THE_SELLER or direction == "DEBIT":
+        return _Whose.ANOTHERS
+    known = payment_type in ABOUT_AN_ORDER and direction == "CREDIT"
+    return _Whose.CUSTOMERS if known else _Whose.UNKNOWN
 
 
 _SAMPLE = """{"order": {"id": %s, "referenceNumber": %s,

@@ -35,7 +35,6 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "hex": lambda digest: digest.hex().encode(),
     "base64": base64.b64encode,
 }
-ALGORITHMS = ("sha256", "sha512", "sha1")
 
 
 class Verifier(Protocol):

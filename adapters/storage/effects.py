@@ -72,7 +72,8 @@ class TargetRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What an attempt makes of an effect, and of its target's breaker."""
+    """What an attempt makes of an effect, and of its target's breaker, whose failures were
+    `failures_before` when it began."""
 
     state: State
     at: datetime
@@ -82,6 +83,7 @@ class Attempt:
     failures: int
     open_until: datetime | None
     paused: str | None = None
+    failures_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class EffectStore:
 
     def settle(self, effect: EffectRow, attempt: Attempt) -> bool:
         """Keep what an attempt came to. False where the effect is not as it was when the attempt
-        began: then only that it was sent is kept."""
+        began: then only that it was sent is kept. The breaker stays as an operator who resumed the
+        target meanwhile set it."""
         time = self.tables.to_time
         values = (
             attempt.state,
@@ -220,10 +223,20 @@ class EffectStore:
             )
             is_kept = c.fetchone() is not None
             c.execute(
-                f"UPDATE {self.tables.targets} SET failures = ?, open_until = ?, "
-                "paused = coalesce(?, paused) WHERE name = ?",
-                (attempt.failures, time(attempt.open_until), attempt.paused, effect.target),
+                f"UPDATE {self.tables.targets} SET failures = ?, open_until = ? "
+                "WHERE name = ? AND failures = ?",
+                (
+                    attempt.failures,
+                    time(attempt.open_until),
+                    effect.target,
+                    attempt.failures_before,
+                ),
             )
+            if attempt.paused is not None:
+                c.execute(
+                    f"UPDATE {self.tables.targets} SET paused = ? WHERE name = ?",
+                    (attempt.paused, effect.target),
+                )
         return is_kept
 
     # ---------------------------------------------------------------------------------- reading

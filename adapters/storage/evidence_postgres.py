@@ -8,8 +8,8 @@ from adapters.storage.evidence import EvidenceStore, Questions, RawRow, StoredRo
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION, Clock, unavailable, utc_now
 from adapters.storage.postgres import Database, PostgresCursor
+from adapters.storage.postgres_locks import AdvisoryLock
 
-KEYS_LOCK, SEAL_LOCK = 7_305_842_611_202_938, 7_305_842_611_202_939  # numbers that are ours alone
 # As the very bytes that are stored, which is also what costs the least: a time is sent as the
 # microseconds since 2000-01-01 UTC.
 COLUMNS = (
@@ -90,12 +90,12 @@ class PostgresEvidence(EvidenceStore):
             connection.transaction(),
             connection.cursor(binary=True) as cursor,
         ):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SEAL_LOCK,))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (AdvisoryLock.SEALING,))
             yield PostgresCursor(cursor)
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from making keys known until the transaction ends."""
-        c.execute("SELECT pg_advisory_xact_lock(?)", (KEYS_LOCK,))
+        c.execute("SELECT pg_advisory_xact_lock(?)", (AdvisoryLock.SEAL_KEYS,))
 
     def raw_rows(self, after: int, limit: int) -> Sequence[RawRow]:
         """The next stored events (see `EvidenceStore.raw_rows`)."""

@@ -142,7 +142,7 @@ def _open_postgres(url: str) -> Storage:
     from adapters.storage.postgres_vault import PostgresVault
     from adapters.storage.postgres_views import PostgresViews
 
-    if postgres_schema.check(url):
+    if postgres_schema.is_behind(url):
         postgres_schema.init(url)
     database = Database(url)
     access, evidence = PostgresAccess(database), PostgresEvidence(Database(url))

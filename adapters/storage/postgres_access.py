@@ -6,8 +6,7 @@ from adapters.storage.access import AccessTables
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
-
-LOCK = 7_305_842_611_202_936  # any number that is ours alone
+from adapters.storage.postgres_locks import AdvisoryLock
 
 
 class PostgresAccess(AccessTables):
@@ -31,4 +30,4 @@ class PostgresAccess(AccessTables):
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from writing these tables until the transaction ends."""
-        c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
+        c.execute("SELECT pg_advisory_xact_lock(?)", (AdvisoryLock.OPERATORS_LOG,))

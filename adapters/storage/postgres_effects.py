@@ -11,8 +11,7 @@ from adapters.storage.effects import EffectTables
 from adapters.storage.generations import Cursor
 from adapters.storage.log import PARTITION
 from adapters.storage.postgres import Database
-
-LEADER = 7_305_842_611_202_939  # any number that is ours alone
+from adapters.storage.postgres_locks import AdvisoryLock
 
 
 class PostgresEffects(EffectTables):
@@ -42,7 +41,7 @@ class PostgresEffects(EffectTables):
                 if self._connection is None:
                     self._connection = self._database.connected()
                 row = self._connection.execute(
-                    "SELECT %s OR pg_try_advisory_lock(%s)", (self._is_leader, LEADER)
+                    "SELECT %s OR pg_try_advisory_lock(%s)", (self._is_leader, AdvisoryLock.EFFECTS)
                 ).fetchone()
                 self._is_leader = row is not None and row[0]
             except (psycopg.Error, PersistenceError):

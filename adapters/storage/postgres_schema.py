@@ -10,15 +10,29 @@ from psycopg import Connection
 
 from adapters.storage.log import StorageUnavailable, first_line
 from adapters.storage.postgres import SERVICE_ROLE, become_service, connect
+from adapters.storage.postgres_locks import AdvisoryLock
 
 SERVER_VERSION_MIN = 140000
-INIT_LOCK = 7_305_842_611_202_934  # any number that is ours alone
 FOLDER = "postgres"
 NO_SCHEMA = "the schema is missing"
 VIEWS_SCHEMA = (
     f"CREATE SCHEMA IF NOT EXISTS order_ledger_views AUTHORIZATION {SERVICE_ROLE}"
 ).encode()
+HAS_VIEWS: LiteralString = "SELECT to_regnamespace('order_ledger_views')"
 HAS_SCHEMA: LiteralString = "SELECT (SELECT oid FROM pg_namespace WHERE nspname = 'order_ledger')"
+# Triggers that are switched off, and rights of the service's role to change what was written.
+UNGUARDED = """
+SELECT format('trigger %%s of %%s is switched off', t.tgname, c.relname)
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = 'order_ledger'::regnamespace AND NOT t.tgisinternal
+AND t.tgenabled NOT IN ('O', 'A')
+UNION ALL
+SELECT format('%%s may change %%s', %(role)s::text, c.relname)
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = 'order_ledger'::regnamespace AND t.tgname = 'append_only'
+AND (has_table_privilege(%(role)s::text, c.oid, 'DELETE, TRUNCATE')
+     OR has_any_column_privilege(%(role)s::text, c.oid, 'UPDATE'))
+ORDER BY 1"""
 MIGRATIONS_TABLE = """
 CREATE SCHEMA IF NOT EXISTS order_ledger;
 CREATE TABLE IF NOT EXISTS order_ledger.migrations (
@@ -58,7 +72,7 @@ def init(url: str) -> list[str]:
     try:
         with connect(url) as connection, connection.transaction():
             _require_version(connection)
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (INIT_LOCK,))
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (AdvisoryLock.SCHEMA,))
             missing = [m for m in migrations() if m.number not in _applied(connection)]
             if missing and missing[0].number == 1:
                 connection.execute(MIGRATIONS_TABLE)
@@ -95,8 +109,29 @@ def make_role(url: str) -> None:
         raise StorageUnavailable(first_line(error)) from error
 
 
+def is_behind(url: str) -> bool:
+    """Whether `init` would find something to do. Raises `StorageUnavailable` also for the schema of
+    a newer release."""
+    try:
+        with connect(url) as connection:
+            _require_version(connection)
+            if not _has(connection, HAS_SCHEMA):
+                return True
+            _try_service(connection)
+            applied, ours = _applied(connection), {m.number for m in migrations()}
+            if newer := applied.keys() - ours:
+                raise StorageUnavailable(
+                    f"the schema has migration {max(newer)}, and this release knows up to "
+                    f"{max(ours)}: start the release that made it, or a newer one"
+                )
+            return bool(ours - applied.keys()) or not _has(connection, HAS_VIEWS)
+    except psycopg.Error as error:
+        raise StorageUnavailable(first_line(error)) from error
+
+
 def check(url: str) -> list[str]:
-    """What is wrong with the schema, a line each; nothing where it is this release's own."""
+    """What is wrong with the schema, a line each; nothing where it is this release's own, its
+    triggers are on, and the service's role may change nothing that was written."""
     try:
         with connect(url) as connection:
             _require_version(connection)
@@ -114,9 +149,10 @@ def check(url: str) -> list[str]:
             problems += [
                 f"migration {n} is newer than this release" for n in applied if n not in ours
             ]
-            if not _has(connection, "SELECT to_regnamespace('order_ledger_views')"):
+            if not _has(connection, HAS_VIEWS):
                 problems.append("the schema of the read models is missing")
-            return problems
+            unguarded = connection.execute(UNGUARDED, {"role": SERVICE_ROLE}).fetchall()
+            return problems + [problem for (problem,) in unguarded]
     except psycopg.Error as error:
         raise StorageUnavailable(first_line(error)) from error
 

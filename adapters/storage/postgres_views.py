@@ -11,13 +11,12 @@ from adapters.storage.columns import insert_statement, kinds, names, to_database
 from adapters.storage.generations import Cursor
 from adapters.storage.log import unavailable
 from adapters.storage.postgres import Database
+from adapters.storage.postgres_locks import LEADERS, AdvisoryLock
 from adapters.storage.views import Reader, T, Views
 from projections.model import AnyTable, Row
 from projections.runner import Changes
 
 SCHEMA = "order_ledger_views"
-LOCK = 7_305_842_611_202_935  # any number that is ours alone
-LEADERS = 730_584_261  # the first half of the locks that leaders hold; any number that is ours
 # A crash of the server may undo the last commits, never half of one: what is lost is folded again.
 BEGIN = f"SET LOCAL search_path = {SCHEMA}; SET LOCAL synchronous_commit = off".encode()
 SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + BEGIN
@@ -77,7 +76,7 @@ class PostgresViews(Views):
 
     def lock(self, c: Cursor) -> None:
         """Keep other processes from changing read models at the same time."""
-        c.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
+        c.execute("SELECT pg_advisory_xact_lock(?)", (AdvisoryLock.VIEWS,))
 
     def unbound(self, c: Cursor, processors: int = 1) -> None:
         """Let a statement of this transaction take as long as it takes, on so many processors: the

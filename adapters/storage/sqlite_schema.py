@@ -32,7 +32,7 @@ def check(url: str) -> list[str]:
     `StorageUnavailable`."""
     path = sqlite_path(url)
     if not path.is_file():
-        return [f"there is no ledger at {path.absolute()}"]
+        return [f"the ledger {path.absolute()} is missing"]
     if (version := _version(path)) != SCHEMA_VERSION:
         return [f"the file has schema {version}, and this release's is {SCHEMA_VERSION}"]
     with TemporaryDirectory() as folder:

@@ -83,6 +83,13 @@ class VaultTables:
             for number, name, proof, since, retired in c.fetchall()
         ]
 
+    def is_of_a_new_ledger(self, c: Cursor) -> bool:
+        """Whether nothing was ever told or sealed here: only then may first keys be made."""
+        tables = ("stored_events", "deliveries", "order_keys", "body_keys", "ledger_keys")
+        some = " OR ".join(f"EXISTS (SELECT 1 FROM {self.schema}{table})" for table in tables)
+        c.execute(f"SELECT CASE WHEN {some} THEN 0 ELSE 1 END")
+        return bool(c.fetchone()[0])
+
     def add_master(self, c: Cursor, number: int, key_id: str, proof: bytes) -> None:
         """Make a master key known: from now on it wraps."""
         c.execute(

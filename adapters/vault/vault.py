@@ -22,6 +22,12 @@ from adapters.vault.sealing import (
     seal_bodies,
 )
 
+KEYS_ARE_MISSING = (
+    "this ledger's keys are missing, and no others are made: it looks like the file of events of "
+    "a backup by itself, or a restore that broke off. Restore both files of the backup to where "
+    "there is no ledger, with order-ledger db restore EVENTS KEYS"
+)
+
 
 class Vault:
     """What seals and opens, for all threads of a process.
@@ -62,11 +68,13 @@ class Vault:
 
     def _begin(self, masters: Masters) -> None:
         """Make the first master key known, and the keys of the whole ledger. Once: who comes second
-        finds them."""
+        finds them. Never where anything is: with another hash key nothing would be known again."""
         with self.tables.transaction(commit=True) as c:
             self.tables.lock(c)
             if self.tables.masters_in(c):
                 return
+            if not self.tables.is_of_a_new_ledger(c):
+                raise VaultTrouble(KEYS_ARE_MISSING)
             self.source.make()
             keys = self.source.keys()
             if not keys:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ class Shop:
     def restore(self, events: Path, keys: Path) -> None:
         """Restore, after the secrets; those of a ledger in PostgreSQL stay where they are."""
         if self.is_file:
-            self.files[1].parent.mkdir(mode=0o700)
+            self.files[1].parent.mkdir(mode=0o700, exist_ok=True)
             for secret in [
                 *self.files[0].parent.glob("*-keys.*"),
                 self.files[0].parent / "key-id-key",
@@ -196,6 +197,10 @@ def test_nothing_is_restored_over_a_ledger_or_from_what_is_no_backup(shop: Shop)
     (shop.folder / "wrong").write_bytes(b"no backup")
     refused = shop.run(1, "db", "restore", str(events), "wrong", code=1)
     assert b"wrong is no backup of a ledger in" in refused.stderr
+    refused = shop.run(1, "db", "restore", str(keys), str(events), code=1)
+    assert f"{keys} is a file of keys, and one of events is wanted".encode() in refused.stderr
+    refused = shop.run(1, "db", "restore", str(events), str(events), code=1)
+    assert b"is a file of events, and one of keys is wanted" in refused.stderr
     same = str(shop.folder)
     shop.run(0, "db", "backup", "--events", same, "--keys", same, code=2)
 
@@ -266,3 +271,76 @@ def test_no_journal_of_the_events_ever_holds_a_key(
     backups.back_up(f"sqlite:///{source}", wanted)
     assert seen
     assert [name for name in seen if "-journal" in name] == []
+
+
+def test_a_restore_that_breaks_off_leaves_nothing_and_is_simply_run_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    events, keys = shop.back_up()
+    broken = shop.folder / "broken.keys"
+    broken.write_bytes(keys.read_bytes()[:-600])
+    shop.run(1, "db", "restore", str(events), str(broken), code=1)
+
+    for name, value in shop.env(1).items():
+        monkeypatch.setenv(name, value)
+    run = backups._run
+
+    def killed(command: list[str], *more: Any, **named: Any) -> None:
+        if str(keys) in command and "--list" not in command:
+            raise KeyboardInterrupt
+        run(command, *more, **named)
+
+    if not shop.is_file:
+        monkeypatch.setattr(backups, "_run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            backups.restore(shop.urls[1], backups.Backup(events, keys))
+
+    shop.restore(events, keys)
+    assert shop.run(1, "deliveries", "show", "1", "--raw").stdout == body("1")
+
+
+def test_the_events_alone_are_never_made_a_ledger(shop: Shop) -> None:
+    """Another hash key would take everything that providers send again for new."""
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    events, _ = shop.back_up()
+    if shop.is_file:
+        shop.files[1].parent.mkdir(mode=0o700)
+        shutil.copy(events, shop.files[1])
+    else:
+        program = str(postgres.binaries() / "pg_restore")
+        command = [program, "--no-owner", f"--dbname={shop.urls[1]}", str(events)]
+        subprocess.run(command, check=True)
+    refused = shop.run(1, "serve", "--port", "0", code=2)
+    assert b"order-ledger db restore EVENTS KEYS" in refused.stderr
+    shop.run(1, "keys", "rotate-master", code=1)
+    assert not [*shop.folder.glob("new/*master*")]
+
+
+def test_a_restore_says_that_the_master_key_is_to_be_put_back(shop: Shop) -> None:
+    server = shop.start()
+    deliver(server, body("1"))
+    server.stop()
+    events, keys = shop.back_up()
+    for secret in (shop.folder / "secrets").rglob("master-keys.txt"):
+        secret.unlink()
+    told = shop.run(1, "db", "restore", str(events), str(keys))
+    assert b"it does not start yet" in told.stderr
+    assert b"put it back there" in told.stderr
+
+
+def test_an_old_program_is_told_in_a_line_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "pg_dump: error: aborting because of server version mismatch\npg_dump: detail: 17; 15\n"
+    program = tmp_path / "pg_dump"
+    program.write_text(f"#!/bin/sh\nprintf '{said}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(backups.BackupFailed) as failed, (tmp_path / "out").open("wb") as out:
+        backups._run([str(program)], {}, out)
+    assert "\n" not in str(failed.value)
+    assert "first in PATH" in str(failed.value)

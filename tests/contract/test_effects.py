@@ -224,11 +224,15 @@ def test_a_breaker_and_a_pause_belong_to_the_target(store: EffectStore, clock: F
     at = store.target("shop")
     assert at is not None
     assert (at.failures, at.open_until, at.paused) == (5, until, "it answered HTTP 410")
-    store.settle(one(store, "id-default-a-2"), SENT)
+    store.settle(one(store, "id-default-a-2"), replace(SENT, failures_before=5))
     at = store.target("shop")
     assert at is not None
     assert (at.failures, at.open_until, at.paused) == (0, None, "it answered HTTP 410")
     assert store.resume("shop", RETRIED)
+    store.settle(one(store, "id-default-a-2"), replace(FAILED, failures=6, failures_before=5))
+    resumed = store.target("shop")
+    assert resumed is not None
+    assert (resumed.failures, resumed.open_until) == (0, None), "an attempt was under way"
     assert not store.resume("nobody", RETRIED)
     assert store.pause("shop", "the shop moves", RETRIED)
     at = store.target("shop")

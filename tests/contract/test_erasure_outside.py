@@ -7,12 +7,14 @@ from typing import Any
 from adapters.deliveries.intake import delivery_of
 from adapters.effects.state import State
 from adapters.erasure.erasing import Eraser
+from adapters.ledger.application import Delivery
 from adapters.providers import Request, Secret
 from adapters.providers.sevi import Sevi
 from adapters.service import Service
 from adapters.storage.effects import Attempt, NewEffect
 from adapters.storage.refusals import KeptRefusal
-from tests.contract.test_erasure import ANN, PERSON, body, erase, readable, tell
+from domain.payment import Outcome
+from tests.contract.test_erasure import ANN, PERSON, SEVI, body, erase, readable, tell
 
 
 def test_a_strangers_payment_is_never_destroyed(service: Service) -> None:
@@ -77,3 +79,39 @@ def test_what_a_target_answers_during_the_erasure_is_forgotten(service: Service)
     row = service.effects.get("e1")
     assert row is not None
     assert (row.answer, row.excerpt) == ("HTTP 400", None)
+
+
+def test_a_customer_whom_only_news_names_that_is_not_applied_is_found(service: Service) -> None:
+    """Another provider's news of an order, and a delivery that contradicts one of the same id."""
+    hashing = service.vault.hashing
+    other = Sevi("other", "default", [Secret("key", "token")])
+
+    def told(sender: Sevi, raw: bytes, key: str) -> Delivery:
+        made = delivery_of(sender, Request([], raw, datetime.now(UTC)), None, hashing)
+        for each in made.notices:
+            each.delivery_key = key
+        return made
+
+    theirs, contradicting = "CUS-000088", "CUS-000099"
+    receipts = service.ledger.record(
+        [
+            told(SEVI, body("1"), "one"),
+            told(other, body("1", customer=theirs), "two"),
+            told(SEVI, body("1", "FAILED", customer=contradicting), "one"),
+            told(SEVI, body("2", customer="CUS-000077"), "three"),
+        ]
+    )
+    assert receipts[2].outcome is Outcome.CONFLICT
+    for customer in (theirs, contradicting):
+        plans = list(Eraser(service).of_customer(None, customer))
+        assert [stream for plan in plans for stream in plan.orders] == ["default/1"]
+    assert len(readable(service)) == 4
+    eraser = Eraser(service)
+    for plan in eraser.of_customer(None, contradicting):
+        eraser.sweep(ANN, plan, "a customer", "request 7")
+        service.ledger.execute(plan.erasures(ANN.who, "request 7"))
+    assert list(readable(service)) == [4]
+    service.runner.catch_up()
+    history = service.queries.history("default", "1")
+    assert history is not None
+    assert not any(event.customer for event in history.events)

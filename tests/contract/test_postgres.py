@@ -93,6 +93,25 @@ def test_a_changed_a_missing_and_a_newer_migration_are_told(url: str) -> None:
     ]
 
 
+def test_a_guard_that_was_taken_away_is_told(url: str) -> None:
+    with connect(url) as owner:
+        owner.execute("ALTER TABLE order_ledger.stored_events DISABLE TRIGGER append_only")
+        owner.execute("GRANT DELETE ON order_ledger.deliveries TO order_ledger_service")
+        owner.execute("GRANT UPDATE (body) ON order_ledger.bodies TO order_ledger_service")
+    assert postgres_schema.check(url) == [
+        "order_ledger_service may change bodies",
+        "order_ledger_service may change deliveries",
+        "trigger append_only of stored_events is switched off",
+    ]
+
+
+def test_a_service_does_not_start_on_a_newer_releases_schema(url: str) -> None:
+    with connect(url) as owner:
+        owner.execute("INSERT INTO order_ledger.migrations VALUES (99, 'later', 'x')")
+    with pytest.raises(StorageUnavailable, match=r"has migration 99, and this release knows up to"):
+        open_storage(url, ())
+
+
 def test_a_user_who_may_not_create_the_schema_is_told_what_to_do(postgres_url: str) -> None:
     with connect(postgres_url) as owner:
         owner.execute("DROP ROLE IF EXISTS order_ledger_test_poor")

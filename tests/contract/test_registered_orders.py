@@ -201,6 +201,29 @@ def test_an_accepted_review_delivers(ledger: OrderLedger) -> None:
     assert refused(ledger, resolution(Verdict.ACCEPTED)) == "no review of this order is open"
 
 
+def test_what_another_process_registered_is_not_taken_for_unchanged(
+    ledger: OrderLedger, log: EventLog
+) -> None:
+    other = ledger_of(log)
+    do(ledger, placement(amount=Decimal(100)))
+    do(other, placement(amount=Decimal(200)))
+    (receipt,) = do(ledger, placement(amount=Decimal(100)))
+    assert receipt.outcome is Outcome.RECORDED
+    *_, last = ledger.history("default/1")
+    assert isinstance(last.event, OrderPlaced)
+    assert last.event.amount == 100
+
+
+def test_a_review_that_another_process_opened_can_be_closed(
+    ledger: OrderLedger, log: EventLog
+) -> None:
+    do(ledger, told("1", status=PaymentStatus.PAID))
+    do(ledger_of(log), told("1", status=PaymentStatus.REFUNDED))
+    (closed,) = do(ledger, resolution(Verdict.ACCEPTED))
+    assert closed.order is not None
+    assert closed.order.review is None
+
+
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize(
     "parked",

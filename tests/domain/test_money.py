@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import MINOR_DIGITS, AmountError, amount_text, exact_amount, minor_digits
+from domain.money import (
+    CURRENCIES,
+    MINOR_DIGITS,
+    AmountError,
+    amount_text,
+    exact_amount,
+    minor_digits,
+    registrable,
+)
 
 currencies = st.sampled_from([None, "KES", "UGX", "KWD", "CLF"])
 # By digits and exponent, since most decimals drawn at random are refused for their length.
@@ -119,3 +127,37 @@ def test_the_minor_digits_are_those_of_iso_4217() -> None:
     assert {currency: minor_digits(currency) for currency in digits} == digits
     assert minor_digits(None) == 0
     assert all(len(currency) == 3 and currency.isupper() for currency in MINOR_DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "exact"),
+    [
+        ("902.1", "KES", "902.10"),
+        ("15000", "UGX", "15000"),
+        ("15000.00", "UGX", "15000"),
+        ("1.234", "KWD", "1.234"),
+        ("0.0001", "CLF", "0.0001"),
+    ],
+)
+def test_an_order_may_cost_what_its_currency_has_coins_for(
+    amount: str, currency: str, exact: str
+) -> None:
+    assert str(registrable(Decimal(amount), currency)) == exact
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "problem"),
+    [
+        ("902.105", "KES", "KES has at most 2 digits after the point, and 902.105 has more"),
+        ("15000.50", "UGX", "UGX has no digits after the point, and 15000.5 has more"),
+        ("1.2345", "KWD", "KWD has at most 3 digits after the point, and 1.2345 has more"),
+        ("1", "XYZ", "XYZ is no currency of ISO 4217, such as KES"),
+    ],
+)
+def test_no_order_costs_what_nobody_can_pay(amount: str, currency: str, problem: str) -> None:
+    with pytest.raises(AmountError, match=f"^{problem}$"):
+        registrable(Decimal(amount), currency)
+
+
+def test_every_currency_whose_digits_are_known_is_one() -> None:
+    assert set(MINOR_DIGITS) <= CURRENCIES

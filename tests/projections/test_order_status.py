@@ -1,6 +1,7 @@
 """The read model of orders: folded from events alone, it agrees with the aggregate."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,19 @@ def test_another_providers_news_lends_the_order_nothing() -> None:
     )
     assert (row.provider, row.amount, row.review) == ("sevi", None, "other_provider")
     assert references == []
+
+
+def test_a_customer_is_found_by_whatever_news_tells_of_it() -> None:
+    """Also by another provider's, and by a conflicting one: both keep what names a person."""
+    row, references = _fold(
+        notice(status=S.PENDING, customer="hash-a"),
+        notice(provider="other", customer="hash-b", hidden_references=("theirs",)),
+        notice(status=S.PENDING, delivery_key="key", customer="hash-a"),
+        notice(delivery_key="key", customer="hash-c", amount=Decimal(1)),
+    )
+    assert row.hidden == ("hash-a", "hash-b", "hash-c")
+    assert {r.reference for r in references if isinstance(r, ReferenceRow)} == set(row.hidden)
+    assert row.review is not None
 
 
 @given(st.lists(st.tuples(st.sampled_from(S), st.sampled_from(["sevi", "other"])), min_size=1))

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from adapters.cli import erase as erasing
+from adapters.erasure import erasing as planning
+from projections.order_status import ORDER_STATUS
+from projections.runner import Runner
 from tests.adapters.cli.shops import CommandLine, Shop
 
 WHY = ("--reason", "request 7")
@@ -93,6 +97,77 @@ def test_a_customer_is_erased_over_all_orders(run: CommandLine) -> None:
     ]
     assert (erased(run), bodies(run)) == (["100017", "100018"], [False, False, True, False])
     assert run("verify").code == 0
+
+
+def test_what_comes_while_it_asks_is_erased_too(
+    run: CommandLine, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: str) -> None:
+        shop.hears(body("100019"), '{"customer_reference": "CUS-000017"')
+
+    monkeypatch.setattr(erasing, "require_yes", meanwhile)
+    ran = run("erase", "--customer", "CUS-000017", *WHY)
+    assert ran.code == 0
+    assert "order 100019 of store default: erased" in ran.out
+    assert erased(run) == ["100017", "100018", "100019"]
+    assert not json.loads(run("deliveries", "show", "6", "--json").out)["body"]
+
+
+def test_what_comes_while_it_erases_is_erased_too(
+    run: CommandLine, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do, late = erasing._do, iter(["100019", "100020"])
+
+    def slowly(*told: Any) -> None:
+        do(*told)
+        for order_id in late:
+            shop.hears(body(order_id))
+            break
+
+    monkeypatch.setattr(erasing, "_do", slowly)
+    told = json.loads(run("erase", "--customer", "CUS-000017", *WHY, "--yes", "--json").out)
+    ids = [order["order_id"] for order in told["orders"]]
+    assert sorted(ids) == ["100017", "100018", "100019", "100020"]
+    assert {order["outcome"] for order in told["orders"]} == {"erased"}
+
+
+def test_a_customer_is_not_erased_where_not_every_order_may_be_found(
+    run: CommandLine, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a fold of another release made may lack customers, and what it does not follow lacks
+    orders."""
+    wanted = ("erase", "--customer", "CUS-000017", *WHY, "--yes")
+    for older in ("version = 2", "fingerprint = 'older'"):
+        with shop.service() as service, service.views.transaction(commit=True) as c:
+            c.execute(f"UPDATE generations SET {older} WHERE projection = 'order_status'")
+        shop.hears(body("100019"))
+        ran = run(*wanted)
+        assert ran.code == 1
+        assert "order-ledger projections rebuild order_status" in ran.complaint
+        with shop.service() as service, service.views.transaction(commit=True) as c:
+            c.execute(
+                "UPDATE generations SET version = ?, fingerprint = followed_by "
+                "WHERE projection = 'order_status'",
+                (ORDER_STATUS.version,),
+            )
+    assert erased(run) == []
+    monkeypatch.setattr(planning, "CATCHING_UP_SECONDS", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "catch_up", lambda self: 0)
+        shop.hears(body("100021"))
+        ran = run(*wanted)
+    assert "not every order of a customer is found yet" in ran.complaint
+    assert erased(run) == []
+    assert run(*wanted).code == 0
+    assert erased(run) == ["100017", "100018", "100019", "100021"]
+
+
+def test_a_reference_is_told_to_be_one(run: CommandLine, shop: Shop) -> None:
+    order = {"id": "100020", "paymentStatus": "PAID", "referenceNumber": "INV-9"}
+    shop.hears(json.dumps({"order": order}))
+    ran = run("erase", "INV-9", *WHY, "--yes")
+    assert ran.code == 1
+    assert "INV-9 is a reference of the order 100020 of store default" in ran.complaint
 
 
 @pytest.mark.parametrize(

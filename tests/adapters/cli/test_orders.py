@@ -439,3 +439,9 @@ def test_a_history_is_told_as_it_was(shop: Shop, order_ledger: CommandLine) -> N
     assert "Delivered" not in shown
     ran = order_ledger("orders", "history", "42", "--as-of", "2000-01-01T00:00:00Z")
     assert (ran.code, "nothing was known of order 42 then" in ran.complaint) == (1, True)
+
+
+def test_terms_that_nobody_can_pay_are_wrong_usage(shop: Shop, order_ledger: CommandLine) -> None:
+    ran = order_ledger("orders", "register", "U2", "--amount", "15000.50", "--currency", "UGX")
+    assert ran.code == 2
+    assert "UGX has no digits after the point" in " ".join(ran.stderr.decode().split())

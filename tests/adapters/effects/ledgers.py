@@ -54,6 +54,7 @@ class Ledger:
         self.url = url or f"sqlite:///{folder / 'ledger.db'}"
         self.targets: dict[str, dict[str, Any]] = {"shop": SHOP | shop}
         self.providers: dict[str, Any] = {"sevi": {"tokens": ["token"]}}
+        self.registered_only = False
         self.clock = FakeClock()
         self.sender = Told()
         self.pace = Pace()
@@ -62,7 +63,10 @@ class Ledger:
     def open(self) -> None:
         """Open it, as a process does at its start."""
         settings = load_settings(
-            database_url=self.url, effects=self.targets, providers=self.providers
+            database_url=self.url,
+            effects=self.targets,
+            providers=self.providers,
+            require_registered_orders=self.registered_only,
         )
         self.service = Service(settings)
         self.store: EffectStore = self.service.effects

@@ -96,3 +96,16 @@ def test_a_program_that_is_not_there_is_a_failed_try() -> None:
         Verdict.RETRY,
         "cannot be run: No such file or directory",
     )
+
+
+def test_what_it_left_running_is_killed_while_its_number_is_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = []
+
+    def killpg(group: int, signal: int) -> None:
+        killed.append(os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    assert command("pass").send(EFFECT).said == "exit 0"
+    assert [ended is not None for ended in killed] == [True], "it ended, and nobody reaped it yet"

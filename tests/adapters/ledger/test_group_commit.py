@@ -192,6 +192,24 @@ def test_storage_that_is_down_fails_the_batch_without_trying_each(writer: Writer
     assert writer.batches == [[1, 2, 3], [5]]
 
 
+def test_what_waits_behind_a_batch_that_storage_failed_is_answered_with_it(writer: Writer) -> None:
+    """To wait for a dead database once more for each batch would outlast every sender."""
+    writer.fails = {0: StorageUnavailable("down")}
+
+    async def scenario() -> None:
+        queue = GroupCommit(writer)
+        tasks = await held_with_waiting(queue, writer, range(1, 4))
+        writer.go_on.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [StorageUnavailable] * 4
+        assert queue.depth == 0
+        assert number_of(await queue.submit(delivery(5))) == 5, "the queue goes on"
+        await queue.close()
+
+    asyncio.run(scenario())
+    assert writer.batches == [[0], [5]]
+
+
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_a_waiting_client_that_goes_away_changes_nothing_for_anyone(
     writer: Writer, gone: int

@@ -97,6 +97,7 @@ def test_news_of_a_damaged_order_is_quarantined_and_its_neighbours_are_recorded(
 def test_an_event_of_an_unknown_topic_quarantines_its_orders_news(
     ledger: OrderLedger, log: EventLog
 ) -> None:
+    ledger.vault.open()
     log.recorder.insert_events([StoredEvent("default/1", 1, "FromTheFuture", b"{}")])
     (receipt,) = ledger.record([delivery(notice())])
     assert receipt.outcome is Outcome.QUARANTINED

@@ -199,22 +199,13 @@ def test_a_completed_credit_with_only_an_order_id_pays_a_part(payment_type: str)
     [
         ({"status": "PENDING"}, S.PENDING),
         ({"status": "FAILED"}, S.FAILED),
-        ({"transactionType": "DEBIT"}, S.PENDING),
-        ({"transactionType": "DEBIT", "status": "PENDING"}, S.PENDING),
-        ({"transactionType": "DEBIT", "status": "FAILED"}, S.FAILED),
-        ({"transactionType": None}, S.PENDING),
-        ({"transactionType": "credit"}, S.PENDING),
-        ({"paymentType": "SETTLEMENT"}, S.PENDING),
-        ({"paymentType": "SETTLEMENT", "status": "FAILED"}, S.FAILED),
-        ({"paymentType": "CASHBACK"}, S.PENDING),
-        ({"paymentType": None}, S.PENDING),
         ({"status": "REVERSED"}, S.UNRECOGNIZED),
         ({"status": "completed"}, S.UNRECOGNIZED),
         ({"status": "PAID"}, S.UNRECOGNIZED),
     ],
     ids=str,
 )
-def test_another_transaction_with_only_an_order_id_never_pays(
+def test_a_customers_transaction_that_is_not_completed_pays_nothing(
     changes: dict[str, Any], status: PaymentStatus
 ) -> None:
     told = noticed(lone_transaction(**changes))
@@ -224,11 +215,53 @@ def test_another_transaction_with_only_an_order_id_never_pays(
     assert told.payment.ref == TRANSACTION_ID
 
 
+NOT_THE_CUSTOMERS: list[dict[str, Any]] = [
+    {"transactionType": "DEBIT"},
+    {"paymentType": "SETTLEMENT"},
+    {"paymentType": "SETTLEMENT", "transactionType": "DEBIT"},
+    {"paymentType": "CASHBACK", "transactionType": "DEBIT"},
+]
+UNKNOWN_KINDS: list[dict[str, Any]] = [
+    {"transactionType": None},
+    {"transactionType": "credit"},
+    {"paymentType": "CASHBACK"},
+    {"paymentType": None},
+]
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PENDING", "FAILED"])
+@pytest.mark.parametrize("kind", NOT_THE_CUSTOMERS, ids=str)
+def test_money_that_is_not_the_customers_tells_nothing_of_the_orders_payment(
+    kind: dict[str, Any], status: str
+) -> None:
+    assert "not the customer's" in ignored(lone_transaction(**kind, status=status)).reason
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PENDING", "FAILED"])
+@pytest.mark.parametrize("kind", UNKNOWN_KINDS, ids=str)
+def test_whose_money_it_is_is_never_guessed(kind: dict[str, Any], status: str) -> None:
+    told = noticed(lone_transaction(**kind, status=status))
+    assert (told.status, told.payment) == (S.UNRECOGNIZED, None)
+    assert told.raw_status.split()[0] == status
+
+
+@pytest.mark.parametrize("kind", NOT_THE_CUSTOMERS + UNKNOWN_KINDS, ids=str)
+@pytest.mark.parametrize(
+    ("order_word", "transaction_word"), [("PAID", "COMPLETED"), ("PENDING", "FAILED")]
+)
+def test_only_the_customers_money_is_a_payment_of_the_order_that_is_along(
+    order_word: str, transaction_word: str, kind: dict[str, Any]
+) -> None:
+    body = linked_transaction({"paymentStatus": order_word}, status=transaction_word, **kind)
+    told = noticed(body)
+    assert (told.status.value, told.raw_status, told.payment) == (order_word, order_word, None)
+
+
 def test_a_transaction_with_all_that_may_be_null() -> None:
     nulls = dict.fromkeys("description transactionType method walletId name order customer".split())
     body = lone_transaction(**nulls)
     assert noticed(body) == expected(
-        body, status=S.PENDING, raw_status="COMPLETED", currency="KES", payment=payment()
+        body, status=S.UNRECOGNIZED, raw_status="COMPLETED ORDER", currency="KES"
     )
 
 

@@ -62,7 +62,8 @@ def expected(body: bytes, **told: Any) -> PaymentNotice:
         "key_id": "key",
         "personal": Personal(customer=CUSTOMER) if CUSTOMER.encode() in body else None,
     }
-    return PaymentNotice(**fields | told)
+    fields |= {"provider_order_id": fields["order_id"]} | told
+    return PaymentNotice(**fields)
 
 
 def text_of(amount: Decimal | None) -> str | None:
