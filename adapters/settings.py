@@ -2,14 +2,18 @@
 
 import json
 import os
+import stat
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     Field,
     SecretStr,
@@ -33,6 +37,7 @@ from adapters.providers.configuration import Name, Network, usable_token
 from adapters.providers.sevi import SeviSettings
 from adapters.storage.urls import POSTGRES, SQLITE, is_safe, is_sqlite, sqlite_path
 from adapters.vault.masters import MasterSource
+from adapters.wrong_input import said
 from domain.money import exact_amount
 
 PREFIX = "ORDER_LEDGER_"
@@ -253,6 +258,37 @@ def _config_file() -> Path | None:
     return Path(named)
 
 
+def open_to_others(settings: Settings) -> str | None:
+    """A line where the configuration's file holds one of these secrets, and others than its owner
+    may read it."""
+    path = _config_file()
+    if os.name == "nt" or path is None or not path.is_file():
+        return None
+    if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return None
+    text = path.read_text(encoding="utf-8")
+    if all(secret not in text for secret in _secrets_of(settings)):
+        return None
+    return f"{path} holds secrets, and others may read it: chmod 600 {path}"
+
+
+def _secrets_of(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case Settings() if password := urlsplit(value.database_url).password:
+            yield password
+    inner: Iterable[object] = ()
+    if isinstance(value, BaseModel):
+        inner = [getattr(value, name) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, tuple | list):
+        inner = value
+    for one in inner:
+        yield from _secrets_of(one)
+
+
 def unknown_variables() -> list[str]:
     """A line for each ORDER_LEDGER_ variable that is no setting: a typing error, most likely."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
@@ -288,11 +324,10 @@ def _said(problem: ErrorDetails) -> str:
             return "set it; it has no default"
         case "extra_forbidden":
             return "there is no such key here; correct it or take it out"
-    return problem["msg"].removeprefix("Value error, ")
+    return said(problem)
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     parts = [str(part) for part in location]
     variable = PREFIX + "__".join(parts).upper()
-    told = message.removeprefix("Value error, ")
-    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {told}"
+    return f"{'.'.join(parts)} (in {CONFIG_FILE}, or {variable}): {message}"

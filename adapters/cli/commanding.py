@@ -16,11 +16,14 @@ def command(wanted: "Command", as_json: bool, operation: "Operation | None" = No
 
     A running server is no hindrance. Raises `Failed` where the order does not allow it.
     """
+    from adapters.cli.orders import require_an_id
     from adapters.ledger.registering import CommandAnswer
-    from domain.registration import Refused
+    from domain.registration import Refused, Resolution, Unknown
 
     with opened() as service:
         (receipt,) = service.ledger.execute([wanted])
+        if isinstance(receipt, Unknown) and isinstance(wanted, Resolution):
+            require_an_id(wanted.store, wanted.order_id)
         if isinstance(receipt, Refused):
             raise Failed(str(receipt))
         if operation is not None:

@@ -9,9 +9,9 @@ import typer
 from adapters.access.roles import user_of_this_process
 from adapters.cli.opening import opened
 from adapters.cli.options import (
+    AfterNumber,
     AnyStore,
     AsJson,
-    Before,
     DeliveryId,
     Limit,
     OneProvider,
@@ -22,6 +22,7 @@ from adapters.cli.options import (
     group,
     name,
 )
+from adapters.cli.orders import require_an_id
 from adapters.cli.output import (
     Failed,
     exact_time,
@@ -63,7 +64,7 @@ app = group(
         "deliveries list",
         "deliveries list --outcome conflict --outcome stale",
         "deliveries list --order-id 42",
-        "deliveries list --before 1201",
+        "deliveries list --after 1201",
     ),
 )
 def list_deliveries(
@@ -81,7 +82,7 @@ def list_deliveries(
     store: AnyStore = None,
     since: Since = None,
     until: Until = None,
-    before: Before = None,
+    after: AfterNumber = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -103,9 +104,11 @@ def list_deliveries(
             until=until,
         )
         rows = service.ledger.event_log.deliveries(
-            outcome or list(Outcome), before, limit + 1, wanted
+            outcome or list(Outcome), after, limit + 1, wanted
         )
         page = delivery_page(rows, limit, service.bodies)
+    if order_id is not None and not page.items:
+        require_an_id(store or "default", order_id)
     print_deliveries(page, as_json)
 
 
@@ -128,7 +131,7 @@ def show_delivery(delivery_id: DeliveryId, as_json: AsJson = False, raw: Raw = F
 
 
 @app.command("refused", epilog=ending("deliveries refused", "deliveries refused --limit 10 --json"))
-def list_refused(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
+def list_refused(after: AfterNumber = None, limit: Limit = 100, as_json: AsJson = False) -> None:
     """List what did not authenticate, and why, newest first.
 
     The last 1000 lines are kept; each stands for all refusals of a provider for one reason within
@@ -138,7 +141,7 @@ def list_refused(before: Before = None, limit: Limit = 100, as_json: AsJson = Fa
     with opened() as service:
         from adapters.deliveries.views import refusal_page
 
-        page = refusal_page(service.refusals.page(before, limit + 1), limit)
+        page = refusal_page(service.refusals.page(after, limit + 1), limit)
     if as_json:
         print_json(page)
     else:
@@ -295,4 +298,4 @@ def print_kept(kept: "KeptRefusalList") -> None:
 
 def _print_more(following: int | None) -> None:
     if following:
-        print_text(f"There are more: add --before {following}", "dim")
+        print_text(f"There are more: add --after {following}", "dim")

@@ -8,7 +8,8 @@ import typer
 
 from adapters.access.roles import user_of_this_process
 from adapters.cli.opening import opened
-from adapters.cli.options import AnyStore, AsJson, Before, Limit, ending, group, name
+from adapters.cli.options import AfterNumber, AnyStore, AsJson, Limit, ending, group, name
+from adapters.cli.orders import require_an_id
 from adapters.cli.output import (
     Failed,
     exact_time,
@@ -42,7 +43,9 @@ Reason = Annotated[
 ]
 
 
-@app.command("list", epilog=ending("effects list --state dead", "effects list --order 42 --json"))
+@app.command(
+    "list", epilog=ending("effects list --state dead", "effects list --order-id 42 --json")
+)
 def list_effects(
     target: Annotated[
         str | None, typer.Option(metavar="TARGET", parser=name, help="Only this target's.")
@@ -51,11 +54,11 @@ def list_effects(
         State | None,
         typer.Option(metavar="STATE", help=f"Only those that are {', '.join(State)}."),
     ] = None,
-    order: Annotated[
+    order_id: Annotated[
         str | None, typer.Option(metavar="ORDER_ID", parser=name, help="Only this order's.")
     ] = None,
     store: AnyStore = None,
-    before: Before = None,
+    after: AfterNumber = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -64,9 +67,11 @@ def list_effects(
         from adapters.queries.effect_views import effect_page
         from adapters.storage.effects import EffectFilter
 
-        wanted = EffectFilter(target, state, store, order)
-        page = effect_page(service.effects, wanted, before, limit, targets=True)
+        wanted = EffectFilter(target, state, store, order_id)
+        page = effect_page(service.effects, wanted, after, limit, targets=True)
         configured = set(service.settings.effects)
+    if order_id is not None and not page.items:
+        require_an_id(store, order_id)
     if as_json:
         print_json(page)
     else:
@@ -170,7 +175,7 @@ def _print_page(page: "EffectPage", configured: set[str]) -> None:
     columns = ["Created", "Target", "Event", "Order", "State", "Tries", "Answer", "ID"]
     print_table(columns, map(_row, page.items), folds=["Answer"], gives_way="Created")
     if page.next:
-        print_text(f"There are more: add --before {page.next}", "dim")
+        print_text(f"There are more: add --after {page.next}", "dim")
 
 
 def _standing(target: "TargetView", configured: set[str]) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AsJson, Before, Limit, ending, group
+from adapters.cli.options import AfterNumber, AsJson, Limit, ending, group
 from adapters.cli.output import print_json, print_table, print_text, short_time
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def operators() -> None:
 
 
 @app.command("log", epilog=EXAMPLES)
-def show_log(before: Before = None, limit: Limit = 100, as_json: AsJson = False) -> None:
+def show_log(after: AfterNumber = None, limit: Limit = 100, as_json: AsJson = False) -> None:
     """List every use of an operator's right, newest first.
 
     Nobody can change or remove a line; the numbers count without a gap.
@@ -27,7 +27,7 @@ def show_log(before: Before = None, limit: Limit = 100, as_json: AsJson = False)
     with opened() as service:
         from adapters.access.views import operation_page
 
-        page = operation_page(service.operators.page(before, limit + 1), limit)
+        page = operation_page(service.operators.page(after, limit + 1), limit)
     if as_json:
         print_json(page)
     else:
@@ -54,4 +54,4 @@ def _print_page(page: "OperationPage") -> None:
     columns = ["ID", "At", "Who", "From", "Action", "Object", "Outcome", "Reason"]
     print_table(columns, rows, folds=["Object", "Outcome", "Reason"], gives_way="From")
     if page.next:
-        print_text(f"There are more: add --before {page.next}", "dim")
+        print_text(f"There are more: add --after {page.next}", "dim")

@@ -1,7 +1,9 @@
 """What the commands have in common on the command line: their options, and how help ends."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -65,6 +67,21 @@ def number(text: str) -> int:
     return int(digits)
 
 
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def one_of(words: type[Word]) -> Callable[[str], Word]:
+    """What reads one of these words, in capitals or not."""
+
+    def read(text: str) -> Word:
+        for word in words:
+            if word.casefold() == text.casefold():
+                return word
+        raise typer.BadParameter(f"{text} is none of {', '.join(words)}")
+
+    return read
+
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")
 ]
@@ -77,9 +94,14 @@ After = Annotated[
         "--after", metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."
     ),
 ]
-Before = Annotated[
+AfterNumber = Annotated[
     int | None,
-    typer.Option(metavar="ID", parser=number, help="Go on where an earlier list ended."),
+    typer.Option(
+        "--after",
+        metavar="CURSOR",
+        parser=number,
+        help="Go on where an earlier list ended (its `next`, a number).",
+    ),
 ]
 OrderName = Annotated[
     str,

@@ -1,8 +1,7 @@
 """`order-ledger orders`: where orders stand, and how they came there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,11 +15,14 @@ from adapters.cli.options import (
     AsOf,
     Limit,
     OccurredBefore,
+    OneProvider,
     OneStore,
     OrderName,
     ending,
     group,
+    instant,
     name,
+    one_of,
 )
 from adapters.cli.output import (
     Failed,
@@ -88,24 +90,77 @@ def show(
             print_facts(_facts(order))
 
 
+def _amount(text: str) -> Decimal:
+    from adapters.queries.order_search import amount_asked
+
+    try:
+        return Decimal(str(amount_asked(text)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _currency(text: str) -> str:
+    if len(text) != 3 or not text.isascii() or not text.isalpha() or not text.isupper():
+        raise typer.BadParameter("three capital letters are wanted, such as KES")
+    return text
+
+
+OneStatus = Annotated[
+    OrderStatus | None,
+    typer.Option(
+        metavar="STATUS",
+        parser=one_of(OrderStatus),
+        help=f"Only orders that are {', '.join(OrderStatus)}.",
+    ),
+]
+OneReference = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", parser=name, help="Only orders of this reference, or this very id."
+    ),
+]
+OneCustomer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", parser=name, help="Only orders of who has this name at the provider."
+    ),
+]
+OneAmount = Annotated[
+    Decimal | None,
+    typer.Option(metavar="AMOUNT", parser=_amount, help="Only of this amount, such as 902.10."),
+]
+OneCurrency = Annotated[
+    str | None,
+    typer.Option(metavar="CODE", parser=_currency, help="Only of this currency, such as KES."),
+]
+Sort = Annotated[
+    Literal["id", "newest"],
+    typer.Option(metavar="ORDER", help="id, or newest: the last changed first."),
+]
+ChangedSince = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from", metavar="TIME", parser=instant, help="Last changed then or later (RFC 3339)."
+    ),
+]
+ChangedUntil = Annotated[
+    datetime | None,
+    typer.Option("--to", metavar="TIME", parser=instant, help="Last changed before (RFC 3339)."),
+]
+
+
 @app.command(
     "list",
     epilog=ending(
         "orders list --status AWAITING_PAYMENT",
         "orders list --review open --json",
         "orders list --reference ORD-204518",
+        "orders list --amount 902.10 --currency KES --sort newest",
         "orders list --as-of 2026-01-05T07:30:00Z --status DELIVERED",
     ),
 )
 def list_orders(
-    status: Annotated[
-        OrderStatus | None,
-        typer.Option(
-            metavar="STATUS",
-            case_sensitive=False,
-            help=f"Only orders that are {', '.join(OrderStatus)}.",
-        ),
-    ] = None,
+    status: OneStatus = None,
     review: Annotated[
         Literal["open"] | None,
         typer.Option(metavar="open", help="Only orders that a person has to look at."),
@@ -113,18 +168,14 @@ def list_orders(
     parked: Annotated[
         bool, typer.Option("--parked", help="Only orders whose news waits to be registered.")
     ] = False,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", parser=name, help="Only orders of this reference, or this very id."
-        ),
-    ] = None,
-    customer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", parser=name, help="Only orders of who has this name at the provider."
-        ),
-    ] = None,
+    reference: OneReference = None,
+    customer: OneCustomer = None,
+    provider: OneProvider = None,
+    amount: OneAmount = None,
+    currency: OneCurrency = None,
+    since: ChangedSince = None,
+    until: ChangedUntil = None,
+    sort: Sort = "id",
     store: AnyStore = None,
     as_of: AsOf = None,
     occurred_before: OccurredBefore = None,
@@ -134,8 +185,11 @@ def list_orders(
 ) -> None:
     """List orders in the order of store and id, a page at a time.
 
-    With --as-of and --occurred-before as they were, in the order of their first events.
+    Between two times the last changed comes first. With --as-of and --occurred-before as they were,
+    in the order of their first events.
     """
+    if sort == "newest" and (as_of is not None or occurred_before is not None):
+        raise typer.BadParameter("a list of the past is in the order of first events: leave it out")
     with opened(ORDER_STATUS.name) as service:
         from adapters.queries.order_search import OrderFilter
 
@@ -146,6 +200,12 @@ def list_orders(
             parked=parked,
             reference=reference,
             customer=customer,
+            provider=provider,
+            amount=amount,
+            currency=currency,
+            since=since,
+            until=until,
+            newest=sort == "newest",
         )
         page = _page(service, wanted, as_of, occurred_before, after, limit)
         if as_json:
@@ -209,41 +269,57 @@ def register(
     from adapters.access.roles import user_of_this_process
     from adapters.cli.commanding import command
     from adapters.ledger.registering import Terms
+    from adapters.wrong_input import said
 
     try:
         told = {"amount": amount, "currency": currency, "references": tuple(reference or ())}
         terms = Terms.model_validate(told)
     except ValidationError as error:
         problem = error.errors()[0]
-        said = problem["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(said, param_hint=f"--{problem['loc'][0]}") from None
+        raise typer.BadParameter(said(problem), param_hint=f"--{problem['loc'][0]}") from None
     by = user_of_this_process().who
     command(terms.placement(store, order_id, configured().amount_tolerance, by), as_json)
 
 
-@app.command("history", epilog=ending("orders history 42", "orders history 42 --json"))
-def history(order_id: OrderName, store: OneStore = "default", as_json: AsJson = False) -> None:
+@app.command(
+    "history",
+    epilog=ending(
+        "orders history 42",
+        "orders history 42 --as-of 2026-01-05T07:30:00Z",
+        "orders history 42 --json",
+    ),
+)
+def history(
+    order_id: OrderName,
+    store: OneStore = "default",
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
     """Tell an order's life: what was told when, and what it did.
 
     Each event has its position in the log (At), the time of its recording, what the provider said
     (Told), and what that did to the order (Effect). Nothing is left out: what came too late or
-    contradicts is there too, and says so.
+    contradicts is there too, and says so. With --as-of what was recorded by then, without what
+    effects did.
     """
-    with _queries(AUDIT_HISTORY.name) as queries:
+    with opened(ORDER_STATUS.name, AUDIT_HISTORY.name) as service:
+        from adapters.queries.past import Clocks
+
+        queries = service.queries
         found = find_order(queries, store, order_id)
-        order, events = queries.order(store, found), queries.history(store, found)
+        events = queries.history(store, found, as_of)
+        if as_of is None:
+            order = queries.order(store, found)
+        else:
+            order = service.past.order(store, found, Clocks(as_of))
+            if order is None:
+                raise Failed(f"nothing was known of order {found} then")
         if order is None or events is None:
             raise Failed(f"the history of order {found} is not there yet")
         if as_json:
             print_json(events)
         else:
             print_timeline(order, events)
-
-
-@contextmanager
-def _queries(*more: str) -> Iterator["Queries"]:
-    with opened(ORDER_STATUS.name, *more) as service:
-        yield service.queries
 
 
 def find_order(queries: "Queries", store: str, named: str) -> str:
@@ -260,6 +336,14 @@ def find_order(queries: "Queries", store: str, named: str) -> str:
     if found is None:
         raise Failed(f"no order of store {store} has the id or reference {named}")
     return found
+
+
+def require_an_id(store: str | None, named: str) -> None:
+    """Raise `Failed`, which names the id, where this is a reference of an order."""
+    with opened(ORDER_STATUS.name) as service:
+        told = service.queries.named_otherwise(store, named)
+    if told is not None:
+        raise Failed(told)
 
 
 def _facts(order: "OrderDetail") -> list[tuple[str, str | None]]:

@@ -9,7 +9,18 @@ from typing import IO, Annotated, Literal, TypeVar
 import typer
 
 from adapters.cli.opening import opened
-from adapters.cli.options import AnyStore, AsOf, OccurredBefore, Since, Until, ending, group, name
+from adapters.cli.options import (
+    AnyStore,
+    AsOf,
+    OccurredBefore,
+    Since,
+    Until,
+    ending,
+    group,
+    name,
+    one_of,
+)
+from adapters.cli.orders import require_an_id
 from adapters.cli.output import Failed, complain
 from domain.payment import PaymentStatus
 from projections.audit_history import AUDIT_HISTORY
@@ -28,7 +39,7 @@ Status = Annotated[
     PaymentStatus | None,
     typer.Option(
         metavar="STATUS",
-        case_sensitive=False,
+        parser=one_of(PaymentStatus),
         help=f"Only news that says {', '.join(PaymentStatus)}.",
     ),
 ]
@@ -73,6 +84,8 @@ def export(
     Each is a line, the same as of the HTTP API. Whoever adds money up counts each payment_ref of a
     provider once, with its latest state and amount. A file gets its name once it is whole.
     """
+    if order_id is not None:
+        require_an_id(store, order_id)
     with opened(AUDIT_HISTORY.name) as service:
         from adapters.queries.exports import FORMATS
         from adapters.queries.payment_search import PaymentFilter

@@ -16,9 +16,9 @@ from adapters.cli.deliveries import (
 )
 from adapters.cli.opening import opened
 from adapters.cli.options import (
+    AfterNumber,
     AnyStore,
     AsJson,
-    Before,
     DeliveryId,
     Limit,
     OneProvider,
@@ -71,10 +71,10 @@ Ids = Annotated[
 def list_quarantine(
     provider: OneProvider = None,
     store: AnyStore = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also what was settled, and replays that failed.")
+    settled_too: Annotated[
+        bool, typer.Option("--settled-too", help="Also what was settled, and replays that failed.")
     ] = False,
-    before: Before = None,
+    after: AfterNumber = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -89,10 +89,10 @@ def list_quarantine(
 
         log = service.ledger.event_log
         wanted = replace(service.of_store(store), provider=provider)
-        if everything:
-            rows = log.deliveries(SET_ASIDE, before, limit + 1, wanted)
+        if settled_too:
+            rows = log.deliveries(SET_ASIDE, after, limit + 1, wanted)
         else:
-            rows = log.set_aside(before, limit + 1, wanted)
+            rows = log.set_aside(after, limit + 1, wanted)
         page = delivery_page(rows, limit, service.bodies)
     print_deliveries(page, as_json)
 
@@ -322,5 +322,5 @@ def _retried_line(one: "RetriedView") -> str:
     if one.outcome is None:
         return f"{one.id}: refused again: {one.refused}"
     where = f" at {one.position}" if one.position else ""
-    about = f"; order {one.order_id}" if one.order_id else ""
+    about = f"; order {one.order_id} is {one.order_status}" if one.order_id else ""
     return f"{one.id}: {one.outcome}{where}{about}"

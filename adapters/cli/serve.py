@@ -21,7 +21,13 @@ from adapters.providers import Provider
 from adapters.providers.sevi import Sevi
 from adapters.read_models.keepers import Keeper, KeptElsewhere, ProcessKeeper, keep_until_told
 from adapters.service import Service, api_credentials, folder_of, providers, webhook_credentials
-from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
+from adapters.settings import (
+    ConfigurationError,
+    Settings,
+    load_settings,
+    open_to_others,
+    unknown_variables,
+)
 from adapters.storage.urls import shown
 from adapters.telemetry.logs import configure_logs
 from adapters.telemetry.tallies import FOLDER_VARIABLE
@@ -43,8 +49,7 @@ def serve(host: str | None, port: int | None, workers: int, with_keeper: bool) -
             "with ORDER_LEDGER_DATABASE_URL=postgresql://..."
         )
     configure_logs()
-    for line in unknown_variables():
-        log.warning(line)
+    _warn(settings)
     keeper = ProcessKeeper() if with_keeper else KeptElsewhere()
     with _listen(settings) as listener:
         if workers == 1:
@@ -57,10 +62,19 @@ def keep() -> None:
     """Keep the read models, seal and carry out effects until stopped (`order-ledger keep`)."""
     settings = load_settings()
     configure_logs()
+    _warn(settings)
     service = _sealable(settings)
     trace_where_wanted(service)
     typer.echo(f"order-ledger keeps the read models of {shown(settings.database_url)}")
     keep_until_told(service)
+
+
+def _warn(settings: Settings) -> None:
+    """Point out what can be used, and was hardly meant."""
+    for line in unknown_variables():
+        log.warning(line)
+    if (problem := open_to_others(settings)) is not None:
+        log.warning(problem)
 
 
 def _left_out(settings: Settings) -> list[str]:
@@ -182,7 +196,8 @@ def _welcome(settings: Settings, url: str) -> str:
             lines.append(f"  its webhook token:    {secret}   (made here; enter it there)")
     api = api_credentials(settings)
     if api.made_here:
-        lines.append(f"  query API token:      {api.tokens[0]}   (made here)")
+        kept = folder_of(settings) / "api-token"
+        lines.append(f"  query API token:      {api.tokens[0]}   (made here, kept in {kept})")
     lines += ["", "Try it:", "", *_try_it(settings, senders, url)]
     bearer = shlex.quote(
         f"Authorization: Bearer {api.tokens[0] if api.made_here else 'YOUR API TOKEN'}"

@@ -98,6 +98,7 @@ class RetriedView(BaseModel):
     id: int
     outcome: Outcome | None
     order_id: str | None
+    order_status: str | None
     position: str | None
     refused: str | None
 
@@ -158,7 +159,7 @@ class Diagnosis(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """Deliveries, newest first; `next` is the `before` of the next page, or null."""
+    """Deliveries, newest first; `next` is the `after` of the next page, or null."""
 
     items: list[DeliveryView]
     next: int | None
@@ -217,6 +218,7 @@ def retried_view(retried: Retried) -> RetriedView:
         id=retried.number,
         outcome=receipt.outcome if receipt else None,
         order_id=split_stream(order.id)[1] if order else None,
+        order_status=order.status.value if order else None,
         position=str(receipt.position) if receipt and receipt.position else None,
         refused=retried.refused,
     )

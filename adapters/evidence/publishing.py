@@ -13,8 +13,15 @@ ANSWER_SECONDS = 15.0
 
 
 def to_folder(signed: SignedCheckpoint, folder: Path) -> Path:
-    """Write a checkpoint into a folder, whole or not at all. Returns the file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint into a folder, whole or not at all. Returns the file.
+
+    Raises `EvidenceTrouble` where the folder is not there: what is not mounted must not be made on
+    the ledger's own disk.
+    """
+    if not folder.is_dir():
+        raise EvidenceTrouble(
+            f"there is no folder {folder}, so nothing was written: mount it, or make it before"
+        )
     partition = signed.checkpoint.origin.rpartition("/")[2]
     path = folder / f"checkpoint-{partition}-{signed.checkpoint.size:012d}.txt"
     descriptor, draft = mkstemp(dir=folder, prefix=f".{path.name}-")

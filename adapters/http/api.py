@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from time import monotonic
@@ -201,12 +202,14 @@ def _add_order_routes(router: APIRouter, queries: Queries, past: Past, auditor: 
         order_id: str,
         store: Text | None = None,
         min_position: PositionText | None = None,
+        as_of: AsOf | None = None,
     ) -> HistoryView:
-        """Every event of an order, oldest first."""
+        """Every event of an order, oldest first; with `as_of` those that were recorded by then, and
+        no effects."""
         store = store_of_order(caller, store)
         await wait_for(queries, AUDIT_HISTORY.name, min_position)
         found = await find_order(queries, store, order_id, min_position)
-        return await history_of(queries, store, found)
+        return await history_of(queries, store, found, as_of)
 
     @router.get("/orders/{order_id:path}", responses=not_found)
     async def show_order(
@@ -267,6 +270,7 @@ def _add_payment_routes(router: APIRouter, queries: Queries, auditor: Any) -> No
             as_of=as_of,
             occurred_before=occurred_before,
         )
+        await require_an_id(queries, wanted.store, order_id)
         try:
             if form == "json":
                 return await run_in_threadpool(queries.payments, wanted, after, limit or 100)
@@ -300,12 +304,23 @@ def _ambiguity_told() -> Iterator[None]:
         raise HTTPException(409, detail) from None
 
 
-async def history_of(queries: Queries, store: str, order_id: str) -> HistoryView:
+async def require_an_id(queries: Queries, store: str | None, order_id: str | None) -> None:
+    """422, which names the id, where a list of one order's is asked for by a reference."""
+    if order_id is None:
+        return
+    told = await run_in_threadpool(queries.named_otherwise, store, order_id)
+    if told is not None:
+        raise HTTPException(422, f"order_id: {told}")
+
+
+async def history_of(
+    queries: Queries, store: str, order_id: str, as_of: datetime | None = None
+) -> HistoryView:
     """Every event of an order that is there; else 404."""
-    history = await run_in_threadpool(queries.history, store, order_id)
+    history = await run_in_threadpool(queries.history, store, order_id, as_of)
     if history is None:  # the order's row came first
         await wait_for(queries, AUDIT_HISTORY.name, await run_in_threadpool(queries.head))
-        history = await run_in_threadpool(queries.history, store, order_id)
+        history = await run_in_threadpool(queries.history, store, order_id, as_of)
     return _found(history)
 
 

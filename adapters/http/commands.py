@@ -84,7 +84,14 @@ async def resolve(
         by=caller.who,
         reason=decision.reason,
     )
-    receipt = await submit(queue, resolution)
+    try:
+        receipt = await submit(queue, resolution)
+    except HTTPException as refused:
+        if refused.status_code != 404:
+            raise
+        named = resolution.store, resolution.order_id
+        told = await run_in_threadpool(service.queries.named_otherwise, *named)
+        raise HTTPException(404, told or refused.detail) from None
     what = f"{resolution.store}/{resolution.order_id}"
     done = Operation.by(caller, f"review {decision.decision}", what, decision.reason)
     await run_in_threadpool(service.operators.append, done)

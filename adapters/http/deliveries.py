@@ -22,7 +22,7 @@ from adapters.deliveries.views import (
     whole_delivery,
 )
 from adapters.http.access import Door, require_also, store_of_list
-from adapters.http.api import Instant, Limit, Text
+from adapters.http.api import Instant, Limit, Text, require_an_id
 from adapters.service import Service
 from adapters.settings import Settings
 from adapters.storage.access import Operation
@@ -64,6 +64,7 @@ def delivery_router(service: Service, door: Door) -> APIRouter:
         An order that is asked for without a store is the caller's, or `default`'s.
         """
         wanted = wanted_of(service, caller, provider, order_id, store, since, until)
+        await require_an_id(service.queries, wanted.store or "default", order_id)
         outcomes = outcome or list(Outcome)
         rows = await run_in_threadpool(log.deliveries, outcomes, after, limit + 1, wanted)
         return await run_in_threadpool(delivery_page, rows, limit, service.bodies)

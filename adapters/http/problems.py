@@ -10,9 +10,15 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from adapters.storage.log import StorageUnavailable
+from adapters.wrong_input import said
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+SENT_AS_JSON = "the body is not sent as JSON: send Content-Type: application/json"
+DETAILS = {  # of what the framework finds by itself, and tells with the title alone
+    404: "nothing is at this path: /openapi.json lists what is",
+    405: "this path does not take this method: see Allow, and /openapi.json",
+}
 
 
 class Problem(BaseModel):
@@ -60,13 +66,23 @@ def install(app: FastAPI) -> None:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(error.status_code, error.detail, error.headers)
+    is_title = error.detail == HTTPStatus(error.status_code).phrase
+    detail = DETAILS.get(error.status_code, error.detail) if is_title else error.detail
+    return problem_response(error.status_code, detail, error.headers)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = (f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
-    return problem_response(422, "; ".join(problems))
+    problems = error.errors()
+    if any(problem["loc"] == ("body",) for problem in problems) and not _is_json(request):
+        return problem_response(422, SENT_AS_JSON)
+    told = (f"{problem['loc'][-1]}: {said(problem)}" for problem in problems)
+    return problem_response(422, "; ".join(told))
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 async def _unavailable(_: Request, error: Exception) -> Response:

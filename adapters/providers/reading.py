@@ -39,6 +39,8 @@ def read_object(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Unreadable("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
+        if not body.strip():
+            raise Unreadable("the body is not JSON: it is empty") from None
         raise Unreadable(f"the body is not JSON: {error.msg} at character {error.pos}") from None
     if not isinstance(value, dict):
         raise Unreadable("the body is not a JSON object")

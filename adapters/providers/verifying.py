@@ -58,13 +58,13 @@ def only(headers: Headers, *names: bytes) -> bytes | Refused:
         values = [value for given, value in headers if given == name]
         if len(values) > 1:
             return Refused(
-                Reason.SEVERAL_SIGNATURES, f"the header {name.decode()} stands there twice"
+                Reason.SEVERAL_SIGNATURES, f"the header {name.decode().title()} stands there twice"
             )
         if values and len(values[0]) > HEADER_BYTES_MAX:
-            return Refused(Reason.MALFORMED, f"the header {name.decode()} is too long")
+            return Refused(Reason.MALFORMED, f"the header {name.decode().title()} is too long")
         if values:
             return values[0]
-    return Refused(Reason.NO_SIGNATURE, f"there is no header {names[0].decode()}")
+    return Refused(Reason.NO_SIGNATURE, f"there is no header {names[0].decode().title()}")
 
 
 def in_time(sent: int, request: Request, tolerance_seconds: int) -> Refused | None:
@@ -284,7 +284,8 @@ class HmacHeader(SignedBody):
                 for one in value[:HEADER_BYTES_MAX].split(b",")[:ENTRIES_MAX]
             ][:ENTRIES_MAX]
             if not values:
-                return Refused(Reason.NO_SIGNATURE, f"there is no header {self._scheme.headers[0]}")
+                name = self._scheme.headers[0].title()
+                return Refused(Reason.NO_SIGNATURE, f"there is no header {name}")
         else:
             value = only(headers, *self._headers)
             if isinstance(value, Refused):

@@ -37,6 +37,8 @@ def csv_of(kind: type[BaseModel], items: Iterable[BaseModel]) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()  # as JSON has it
     return " ".join(value) if isinstance(value, list) else value
 
 

@@ -205,6 +205,17 @@ class Queries:
         except MapperDeserialisationError:
             return []
 
+    def named_otherwise(self, store: str | None, name: str) -> str | None:
+        """What to tell who gives a reference where an order's id is wanted; None where an order has
+        this id, or none this reference."""
+        wanted = OrderFilter(store=store, reference=name)
+        found = [order.order_id for order in self.orders(wanted).items]
+        if not found or name in found:
+            return None
+        if len(found) > 1:
+            return f"{name} is a reference of several orders: name one by its id"
+        return f"{name} is a reference of the order {found[0]}: name {found[0]}"
+
     def orders(self, wanted: OrderFilter, after: str | None = None, limit: int = 100) -> OrderPage:
         """A page of orders. Raises `BadCursor`."""
         found = self._listed(wanted, after, limit)
@@ -254,15 +265,21 @@ class Queries:
         rows = self._views.select(ORDERS, f"{clauses}{PAGE_SIZE_MAX:d}", ())
         return ParkedNews(orders=len(rows), oldest_since=rows[0].parked_since if rows else None)
 
-    def history(self, store: str, order_id: str) -> HistoryView | None:
-        """Every event of an order."""
+    def history(
+        self, store: str, order_id: str, as_of: datetime | None = None
+    ) -> HistoryView | None:
+        """Every event of an order; with `as_of` those that were recorded by then, and no effects,
+        of which only what became of them is known."""
         clauses = 'WHERE "store" = ? AND "order_id" = ? ORDER BY "version"'
         rows = self._views.select(HISTORY, clauses, (store, order_id))
+        if as_of is not None:
+            rows = [row for row in rows if row.recorded_at <= as_of]
         if not rows:
             return None
         events = self.events(rows)
         self._tell_private(stream_of(store, order_id), events)
-        effects = [effect_view(row) for row in self._effects.of_order(store, order_id)]
+        sent = self._effects.of_order(store, order_id) if as_of is None else ()
+        effects = [effect_view(row) for row in sent]
         return HistoryView(order_id=order_id, store=store, events=events, effects=effects)
 
     def payments(self, wanted: PaymentFilter, after: str | None, limit: int) -> PaymentPage:

@@ -11,7 +11,13 @@ import pytest
 
 from adapters.secrets import Tokens, made_once
 from adapters.service import api_credentials, providers, webhook_credentials
-from adapters.settings import ConfigurationError, Settings, load_settings, unknown_variables
+from adapters.settings import (
+    ConfigurationError,
+    Settings,
+    load_settings,
+    open_to_others,
+    unknown_variables,
+)
 
 SECRET = "s3cret-value-91c4"
 
@@ -383,3 +389,31 @@ def test_a_token_file_that_was_emptied_opens_no_door(folder: Path, whose: str, l
         live += api_credentials(load_settings()).tokens
         live += webhook_credentials(load_settings(), "sevi").tokens
     assert not Tokens(live).match(b"")
+
+
+# ---------------------------------------------------------------------------- a file with secrets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[providers.sevi]\nsecrets = ["{SECRET}"]\n',
+        f'api_tokens = ["{SECRET}"]\n',
+        f'database_url = "postgresql://shop:{SECRET}@127.0.0.1/shop"\n',
+    ],
+)
+def test_a_file_with_secrets_that_others_may_read_is_pointed_out(text: str) -> None:
+    path = write(text)
+    path.chmod(0o644)
+    told = open_to_others(load_settings())
+    assert told is not None
+    assert told.endswith("chmod 600 order-ledger.toml")
+    assert SECRET not in told
+    path.chmod(0o600)
+    assert open_to_others(load_settings()) is None
+
+
+def test_a_file_without_secrets_is_nobody_s_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("port = 8001\n").chmod(0o644)
+    set_all(monkeypatch, API_TOKENS=f'["{SECRET}"]')
+    assert open_to_others(load_settings()) is None

@@ -89,6 +89,7 @@ def test_after_a_kill_it_goes_on_from_what_was_signed(
     sealing: RunningServer, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
+    kept.mkdir()
     deliver(sealing, 0)
     wait_until_sealed(sealing)
     assert command(tmp_path, environment, "checkpoint", "publish", str(kept)).returncode == 0

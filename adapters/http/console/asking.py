@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.bounds import ID_MAX, in_calendar
 from adapters.http.api import plain
+from adapters.wrong_input import said
 
 PAGE_SIZE = 50
 ERASE_WORD = "erase"  # that a person types, since it cannot be undone
@@ -82,7 +83,7 @@ def asked(kind: type[Asked], request: Request) -> tuple[Asked, str]:
     problems = []
     for fault in faults:
         name = str(fault["loc"][0])
-        problems.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}")
+        problems.append(f"{name}: {said(fault)}")
         given.pop(name, None)
     return kind.model_validate(given), "; ".join(problems)
 

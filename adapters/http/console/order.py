@@ -32,6 +32,7 @@ from adapters.queries.queries import HistoryView, OrderView, Queries
 from adapters.service import Service
 from adapters.storage.evidence import KeptCheckpoint
 from adapters.storage.order_deliveries import deliveries_of
+from adapters.wrong_input import said
 from domain.log import Position, stream_of
 from domain.order import Disposition, OrderStatus
 from domain.payment import PaymentStatus
@@ -177,7 +178,7 @@ def _file_name(order_id: str) -> str:
 
 
 def _fault(error: ValidationError) -> str:
-    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return said(error.errors()[0])
 
 
 def _page(

@@ -44,7 +44,7 @@ def test_every_delivery_is_listed_newest_first(full: Shop, order_ledger: Command
         ([], [5, 4, 3, 2, 1]),
         (["--outcome", "stale"], [3]),
         (["--outcome", "stale", "--outcome", "recorded"], [3, 1]),
-        (["--before", "3"], [2, 1]),
+        (["--after", "3"], [2, 1]),
         (["--outcome", "conflict"], []),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_list_goes_on_where_it_ended(full: Shop, order_ledger: CommandLine, gr
             break
         hint = order_ledger(group, "list", "--limit", "1", *before).lines[-1]
         before = hint.partition("add ")[2].split()
-        assert before == ["--before", str(page["next"])]
+        assert before == ["--after", str(page["next"])]
     assert seen == {"deliveries": [5, 4, 3, 2, 1], "quarantine": [5, 4]}[group]
 
 
@@ -152,7 +152,7 @@ def test_a_duplicate_says_where_its_bytes_are(full: Shop, order_ledger: CommandL
         (["deliveries", "show", "x"], 2),
         (["deliveries", "show", "1", "--raw", "--json"], 2),
         (["deliveries", "list", "--outcome", "lost"], 2),
-        (["deliveries", "list", "--before", "0"], 2),
+        (["deliveries", "list", "--after", "0"], 2),
         (["deliveries", "list", "--limit", "1001"], 2),
     ],
 )

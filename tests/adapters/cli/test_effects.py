@@ -37,14 +37,14 @@ def test_effects_and_targets_are_listed(ledger: Ledger, order_ledger: CommandLin
     assert lines[4].split()[2:8] == ["shop", "Delivered", "b", "dead", "1", "HTTP"]
     assert lines[5].split()[2:8] == ["shop", "Delivered", "a", "sent", "1", "HTTP"]
     assert len(order_ledger("effects", "list", "--state", "dead").lines) == 5
-    assert order_ledger("effects", "list", "--order", "x").lines[-1] == "No effects."
+    assert order_ledger("effects", "list", "--order-id", "x").lines[-1] == "No effects."
 
 
 def test_pages_follow_each_other(ledger: Ledger, order_ledger: CommandLine) -> None:
     first = json.loads(order_ledger("effects", "list", "--limit", "1", "--json").stdout)
     assert [item["order_id"] for item in first["items"]] == ["b"]
     before = str(first["next"])
-    second = json.loads(order_ledger("effects", "list", "--before", before, "--json").stdout)
+    second = json.loads(order_ledger("effects", "list", "--after", before, "--json").stdout)
     assert [item["order_id"] for item in second["items"]] == ["a"]
     assert second["next"] is None
 

@@ -60,6 +60,7 @@ def test_a_ledger_that_was_touched(sealed: Shop, order_ledger: CommandLine) -> N
 def test_a_checkpoint_that_was_kept(
     sealed: Shop, order_ledger: CommandLine, tmp_path: Path
 ) -> None:
+    Path("kept").mkdir()
     assert order_ledger("checkpoint", "publish", "kept").code == 0
     kept = "kept/checkpoint-0-000000000005.txt"
     sealed.hears(("44", "PAID"))
@@ -156,6 +157,13 @@ def test_a_witness_is_told_over_an_encrypted_connection(
     monkeypatch.setenv("ORDER_LEDGER_WITNESS_URL", url)
     ran = order_ledger("checkpoint", "publish")
     assert (ran.code, "write https://" in ran.complaint) == (2, True)
+
+
+def test_a_folder_that_is_not_mounted_is_not_made(sealed: Shop, order_ledger: CommandLine) -> None:
+    ran = order_ledger("checkpoint", "publish", "not/mounted")
+    assert ran.code == 1
+    assert "mount it, or make it before" in ran.complaint
+    assert not Path("not").exists()
 
 
 def test_to_publish_nowhere_is_an_error(sealed: Shop, order_ledger: CommandLine) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.order import OrderStatus
 from domain.payment import PaymentStatus
 from tests.adapters.cli.shops import CommandLine, Shop
 from tests.notices import delivery, notice
@@ -376,6 +377,68 @@ def test_a_read_model_that_stands_still_is_no_silent_gap(
     assert ran.code == 1
     assert "order_status stands still before FromTheFuture" in ran.complaint
     assert "0-3" in ran.complaint
+
+
+def test_a_word_that_is_no_status_is_told_with_those_that_are(order_ledger: CommandLine) -> None:
+    ran = order_ledger("orders", "list", "--status", "PAID")
+    assert ran.code == 2
+    assert f"PAID is none of {', '.join(OrderStatus)}" in ran.complaint
+    ran = order_ledger("orders", "register", "1", "--amount", "1", "--currency", "kes")
+    assert "three capital letters are wanted, such as KES" in ran.complaint
+
+
+def test_a_reference_where_an_id_is_wanted_is_told_whose_it_is(
+    shop: Shop, order_ledger: CommandLine
+) -> None:
+    shop.hears(("7", "PENDING"))
+    terms = ("--amount", "1", "--currency", "KES", "--reference", "INV-9")
+    assert order_ledger("orders", "register", "9", *terms).code == 0
+    for question in (
+        ("review", "accept", "INV-9", "--reason", "a discount"),
+        ("deliveries", "list", "--order-id", "INV-9"),
+        ("payments", "export", "--order-id", "INV-9"),
+        ("effects", "list", "--order-id", "INV-9"),
+    ):
+        ran = order_ledger(*question)
+        assert (ran.code, ran.out) == (1, ""), question
+        assert ran.complaint.endswith("INV-9 is a reference of the order 9: name 9")
+    assert order_ledger("deliveries", "list", "--order-id", "9").out == "No deliveries.\n"
+    assert "nothing is known" in order_ledger("review", "accept", "8", "--reason", "x").complaint
+
+
+def test_orders_are_found_by_what_the_http_api_finds_them_by(
+    shop: Shop, order_ledger: CommandLine
+) -> None:
+    shop.hears(("1", "PENDING"), ("2", "PENDING"), ("1", "FAILED"))
+    for question, found in {
+        ("--amount", "902.1"): ["1", "2"],
+        ("--amount", "902.1", "--currency", "UGX"): [],
+        ("--provider", "sevi", "--sort", "newest"): ["1", "2"],
+        ("--sort", "newest", "--limit", "1"): ["1"],
+        ("--from", "2999-01-01T00:00:00Z"): [],
+        ("--to", "2999-01-01T00:00:00Z"): ["1", "2"],
+    }.items():
+        assert listed(order_ledger("orders", "list", "--json", *question).out) == found, question
+    for wrong in (
+        ("--amount", "much"),
+        ("--currency", "kes"),
+        ("--sort", "newest", "--as-of", "2999-01-01T00:00:00Z"),
+    ):
+        assert order_ledger("orders", "list", *wrong).code == 2
+
+
+def test_a_history_is_told_as_it_was(shop: Shop, order_ledger: CommandLine) -> None:
+    shop.hears(("42", "PENDING"))
+    whole = json.loads(order_ledger("orders", "history", "42", "--json").out)
+    then = whole["events"][-1]["recorded_at"]
+    shop.hears(("42", "PAID"))
+    was = order_ledger("orders", "history", "42", "--as-of", then, "--json")
+    assert json.loads(was.out) == whole
+    shown = order_ledger("orders", "history", "42", "--as-of", then).out
+    assert "AWAITING_PAYMENT" in shown
+    assert "Delivered" not in shown
+    ran = order_ledger("orders", "history", "42", "--as-of", "2000-01-01T00:00:00Z")
+    assert (ran.code, "nothing was known of order 42 then" in ran.complaint) == (1, True)
 
 
 def test_terms_that_nobody_can_pay_are_wrong_usage(shop: Shop, order_ledger: CommandLine) -> None:

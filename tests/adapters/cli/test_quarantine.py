@@ -69,7 +69,7 @@ def test_all_is_taken_in_again_the_oldest_first(
         "3: recorded at 0-4; order 42 is DELIVERED",
     ]
     assert listed(order_ledger) == [2], "what is ignored was read, and stays as it is"
-    assert listed(order_ledger, "--all") == [3, 2, 1]
+    assert listed(order_ledger, "--settled-too") == [3, 2, 1]
     why = "the adapter was mended"
     assert operations(order_ledger) == [
         ("quarantine replay", "delivery 1", why, "recorded at 0-2"),
@@ -219,7 +219,7 @@ def test_a_refused_delivery_is_diagnosed_and_taken_in_once_the_secret_is_mended(
     refused.write_text(TILL.format(secret="right"))
     assert order_ledger("diagnose", "--refusal", "1").code == 0
     ran = order_ledger("quarantine", "retry-refused", "--all")
-    assert (ran.code, ran.lines) == (0, ["1: recorded at 0-2; order 7"])
+    assert (ran.code, ran.lines) == (0, ["1: recorded at 0-2; order 7 is DELIVERED"])
     assert json.loads(order_ledger("orders", "show", "7", "--json").out)["status"] == "DELIVERED"
     assert order_ledger("quarantine", "refused").lines == ["No refused deliveries are kept."]
     for command in (("quarantine", "retry-refused", "1"), ("diagnose", "--refusal", "1")):
@@ -243,7 +243,7 @@ def till(order_ledger: CommandLine, tmp_path: Path) -> None:
         (f"X-Signature: {SIGNATURE}", 0, "it verifies, with the secret key-"),
         (f"x-signature:{SIGNATURE}", 0, "it verifies"),
         (f"X-Signature: {'0' * 64}", 1, "wrong_signature: "),
-        (f"X-Signatur: {SIGNATURE}", 1, "no_signature: there is no header x-signature"),
+        (f"X-Signatur: {SIGNATURE}", 1, "no_signature: there is no header X-Signature"),
     ],
 )
 def test_a_file_is_diagnosed_without_a_ledger(

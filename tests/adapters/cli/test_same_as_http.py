@@ -44,7 +44,7 @@ def test_the_command_line_and_http_say_the_same(
         ("deliveries list --order-id 42 --limit 2 --json", "/deliveries", LAST_TWO),
         ("deliveries refused --json", "/refusals", {}),
         ("quarantine list --json", "/quarantine", {}),
-        ("quarantine list --all --json", "/quarantine", {"settled_too": "true"}),
+        ("quarantine list --settled-too --json", "/quarantine", {"settled_too": "true"}),
         ("quarantine show 6 --json", "/quarantine/6", {"body": "true"}),
         ("quarantine refused --json", "/refusals/kept", {}),
     ]

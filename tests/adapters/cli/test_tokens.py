@@ -143,8 +143,8 @@ def test_the_log_is_a_table_for_people_page_by_page(run: CommandLine) -> None:
     head, *rows, more = run("operators", "log", "--limit", "2").lines
     assert head.split() == "ID At Who From Action Object Outcome Reason".split()
     assert [re.split("  +", row)[0] for row in rows] == ["3", "2"]
-    assert more == "There are more: add --before 2"
-    head, *rows = run("operators", "log", "--before", "2").lines
+    assert more == "There are more: add --after 2"
+    head, *rows = run("operators", "log", "--after", "2").lines
     assert [re.split("  +", row)[5] for row in rows] == ["one"]
 
 

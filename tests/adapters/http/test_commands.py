@@ -266,3 +266,42 @@ def test_news_that_was_taken_in_leads_to_the_order_that_took_it(tmp_path: Path) 
         assert local.json("/orders", status="AWAITING_PAYMENT", as_of=now)["items"] == []
         (then,) = local.json("/orders", status="AWAITING_PAYMENT", as_of=before)["items"]
         assert local.json("/orders/Z1", as_of=before)["order_id"] == then["order_id"] == "Z1"
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_that_is_not_sent_as_json_is_told_which_header_to_send(
+    local: LocalService, kind: str
+) -> None:
+    headers = {"Authorization": f"Bearer {API_TOKEN}", "Content-Type": kind}
+    body = b'{"amount": "902.10", "currency": "KES"}'
+    answer = local.run(local.http.put("/orders/1", content=body, headers=headers))
+    assert "send Content-Type: application/json" in problem(answer, 422)
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ({"currency": "kes"}, "currency: three capital letters are wanted, such as KES"),
+        ({"amount": 902.10}, 'amount: write the amount as a text, such as "902.10"'),
+    ],
+)
+def test_terms_that_are_refused_are_told_in_plain_words(
+    local: LocalService, terms: dict[str, Any], told: str
+) -> None:
+    assert problem(register(local, **terms), 422) == told
+    assert problem(say(local, "PUT", "/orders/1", ["KES"]), 422) == "body: a JSON object is wanted"
+
+
+def test_what_is_not_there_says_where_to_look(local: LocalService) -> None:
+    assert "/openapi.json" in problem(say(local, "GET", "/nowhere", None), 404)
+    assert "Allow" in problem(say(local, "DELETE", "/totals", None), 405)
+
+
+def test_a_reference_where_an_id_is_wanted_is_told_whose_it_is(local: LocalService) -> None:
+    register(local, "9", references=["INV-9"])
+    local.settle()
+    whose = "INV-9 is a reference of the order 9: name 9"
+    assert problem(resolve(local, "INV-9"), 404) == whose
+    for path in ("/deliveries", "/payments"):
+        assert problem(local.get(path, order_id="INV-9"), 422) == f"order_id: {whose}"
+        assert local.json(path, order_id="9")["items"] == []

@@ -10,6 +10,7 @@ from eventsourcing.persistence import StoredEvent
 
 from adapters.providers.sevi import Sevi
 from adapters.storage.log import LogEntry, StorageUnavailable
+from adapters.telemetry.logs import form
 from tests.adapters.http.local import API_TOKEN, TOKENS, LocalService
 from tests.adapters.providers.sevi_bodies import (
     ORDER_ID,
@@ -182,3 +183,13 @@ def test_news_of_a_damaged_order_is_logged_without_naming_the_order(
     local.service.ledger.event_log.recorder.insert_events([forged])
     assert local.deliver(order_webhook()).json()["outcome"] == "quarantined"
     assert log.is_discreet()
+
+
+def test_every_line_has_the_same_form(local: LocalService, log: Log) -> None:
+    local.deliver(order_webhook())
+    (delivery,) = [line for line in log.text.splitlines() if line.startswith("{")]
+    told = {"levelname": "INFO", "name": "order_ledger", "msg": "refused", "status": 401}
+    for line in (delivery, form().format(logging.makeLogRecord(told))):
+        assert line == json.dumps(json.loads(line), separators=(",", ":"), ensure_ascii=False)
+        assert list(json.loads(line))[:3] == ["level", "logger", "message"]
+        assert json.loads(line)["time"].endswith("Z")

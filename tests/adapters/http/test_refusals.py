@@ -82,7 +82,7 @@ def test_a_refusal_is_noted_with_its_diagnosis(service: LocalService) -> None:
     assert (sevi["provider"], sevi["reason"], sevi["count"]) == ("sevi", "wrong_token", 1)
     assert (sevi["body_bytes"], sevi["address"]) == (16, "127.0.0.1")
     assert "Authorization" in sevi["diagnosis"]
-    assert (till["reason"], till["diagnosis"]) == ("no_signature", "there is no header x-signature")
+    assert (till["reason"], till["diagnosis"]) == ("no_signature", "there is no header X-Signature")
 
 
 def test_a_body_that_was_written_anew_is_told_from_another_secret(tmp_path: Path) -> None:
