@@ -174,5 +174,6 @@ def _verify(service: Service, _: Caller, __: str, say: Say) -> str:
         lambda done, whole: say("verifying", done, whole),
         processes=1,
         vault=service.vault,
+        signer=service.signer,
     )
     return verdict.model_dump_json()

@@ -21,7 +21,7 @@ from adapters.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from adapters.evidence.notes import SignedCheckpoint
+    from adapters.evidence.notes import PublicKey, SignedCheckpoint
     from adapters.evidence.verifying import Verdict
     from adapters.evidence.views import TailView
 
@@ -57,14 +57,22 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Note there what is done, and go on from what is noted."),
     ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEYS", help="Public keys, or a file of them; one has to have signed."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify that nothing in the ledger was changed, lost or added.
 
     Every event is compared with the signed tree, every order with the rules, every body with its
-    digest, every position and version with its neighbours. Ends with 3 where something was found.
+    digest, every position and version with its neighbours; and, where the key file can be
+    read, with what was signed last. Ends with 3 where something was found.
     """
     kept = _read(since) if since else None
+    pinned = _read_keys(key or [])
     with opened() as service:
         from adapters.cli.progress import progress
         from adapters.evidence import verifying
@@ -85,6 +93,8 @@ def verify(
                 kept,
                 resume,
                 vault=vault,
+                signer=service.signer,
+                pinned=pinned,
             )
     if as_json:
         print_json(verdict)
@@ -298,6 +308,19 @@ def _read(path: Path) -> "SignedCheckpoint":
         return SignedCheckpoint.parse(path.read_text(encoding="utf-8"))
     except (BadNote, UnicodeDecodeError) as error:
         raise Failed(f"{path} is no checkpoint: {error}") from None
+
+
+def _read_keys(given: list[str]) -> "list[PublicKey]":
+    from adapters.evidence.notes import BadNote, PublicKey
+
+    texts = [Path(each).read_text() if Path(each).is_file() else each for each in given]
+    lines = [line for text in texts for line in text.splitlines() if line.strip()]
+    if given and not lines:
+        raise Failed("there is no key in what --key names: see order-ledger keys export")
+    try:
+        return [PublicKey.parse(line) for line in lines]
+    except BadNote as error:
+        raise Failed(f"--key names no public key: {error}") from None
 
 
 def _print_verdict(verdict: "Verdict") -> None:

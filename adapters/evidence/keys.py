@@ -4,6 +4,7 @@ A key file holds PEM private keys (PKCS 8, Ed25519), the newest first. It is mad
 whose checkpoints were signed by another key says which, and where it belongs.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,12 +16,25 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.evidence import EvidenceTrouble
-from adapters.evidence.notes import Checkpoint, PublicKey, SignedCheckpoint, fingerprint, sign
+from adapters.evidence.notes import (
+    BadNote,
+    Checkpoint,
+    PublicKey,
+    SignedCheckpoint,
+    fingerprint,
+    sign,
+)
 from adapters.storage.evidence import EvidenceStore, KnownKey
 from adapters.storage.log import PARTITION, Clock, utc_now
 
 END = b"-----END PRIVATE KEY-----\n"
 OVERLAP = timedelta(days=30)
+
+log = logging.getLogger("order_ledger.evidence")
+
+
+# The deliberate way on, for who holds the keys.
+AWAY = "move it away: the next checkpoint then contradicts what was signed before"
 
 
 class KeyTrouble(EvidenceTrouble):
@@ -68,6 +82,46 @@ class Signer:
     def sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
         """Sign with every key that signs now. Raises `KeyTrouble`."""
         return sign(checkpoint, self.signing_keys())
+
+    def held_keys(self) -> list[PublicKey]:
+        """The public halves of the key file, the newest first; none where it cannot be read."""
+        try:
+            return [PublicKey(self.origin, _raw(key)) for key in _read(self.path)]
+        except (OSError, KeyTrouble):
+            return []
+
+    @property
+    def last_file(self) -> Path:
+        """Where the checkpoint that was signed last is kept: beside the keys, so that who reaches
+        the data alone cannot make the ledger forget it."""
+        return self.path.with_name(f"{self.path.name}.last")
+
+    def last_signed(self) -> SignedCheckpoint | None:
+        """What was signed last with this key file; None where nothing was kept. Raises
+        `KeyTrouble`."""
+        try:
+            return SignedCheckpoint.parse(self.last_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, BadNote) as error:
+            raise KeyTrouble(
+                f"{self.last_file}, which keeps what was signed last, cannot be read ({error}): "
+                f"put the newest checkpoint that you kept in its place, or {AWAY}"
+            ) from None
+
+    def keep(self, signed: SignedCheckpoint) -> None:
+        """Keep, durably, what is about to be given out. Where the folder of the keys is not ours to
+        write the ledger is signed all the same, and the log says what is weaker then."""
+        try:
+            _write(self.last_file, signed.note.encode()).replace(self.last_file)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            log.warning(
+                "what was signed last cannot be kept in %s (%s): that the log goes on from it is "
+                "known by the database alone",
+                self.last_file,
+                error.strerror,
+            )
 
     def rotate(self, overlap: timedelta = OVERLAP, *, is_lost: bool = False) -> PublicKey:
         """Make a new key. The one before it signs beside it for a while, unless it is lost.
@@ -150,9 +204,22 @@ def _draft(path: Path, keys: Sequence[Ed25519PrivateKey]) -> Path:
         )
         for key in keys
     ]
+    return _write(path, b"".join(pems))
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """A file beside another one that can take its place."""
     descriptor, draft = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     with os.fdopen(descriptor, "wb") as file:
-        file.write(b"".join(pems))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     return Path(draft)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -13,9 +13,16 @@ from time import monotonic
 from typing import NamedTuple
 
 from adapters.evidence import EvidenceTrouble
-from adapters.evidence.keys import KeyTrouble, Signer
+from adapters.evidence.keys import AWAY, KeyTrouble, Signer
 from adapters.evidence.leaf import leaves
-from adapters.evidence.merkle import TILE_WIDTH, MissingTile, Tree
+from adapters.evidence.merkle import (
+    TILE_WIDTH,
+    MissingTile,
+    Tile,
+    Tree,
+    consistency_proof,
+    is_consistent,
+)
 from adapters.evidence.notes import BadNote, Checkpoint, SignedCheckpoint
 from adapters.storage.evidence import EvidenceStore, KeptCheckpoint, RawRow, Sealing
 from adapters.storage.log import PARTITION, StorageUnavailable
@@ -150,9 +157,9 @@ class Sealer:
             raise Damaged(f"{Position(PARTITION, tree.size + 1)} is missing in the log. {VERIFY}")
         if not is_due:
             rows = rows[: max(0, len(rows) - (tree.size + len(rows)) % TILE_WIDTH)]
-        _absorb(tree, rows, sealing)
+        full = _absorb(tree, rows, sealing)
         if is_due:
-            self._sign(tree, last, sealing)
+            self._sign(tree, full, last, sealing)
         return is_more
 
     def _rows_after(self, size: int, *, is_due: bool) -> Sequence[RawRow]:
@@ -164,7 +171,12 @@ class Sealer:
         """Whether the log goes on although nothing follows; asked once more, since it may grow."""
         return self._store.head().idx > size and not self._store.raw_rows(size, BATCH_SIZE_MAX)
 
-    def _sign(self, tree: Tree, last: KeptCheckpoint | None, sealing: Sealing) -> None:
+    def _sign(
+        self, tree: Tree, full: Sequence[Tile], last: KeptCheckpoint | None, sealing: Sealing
+    ) -> None:
+        known = self._signer.last_signed()
+        if known is not None and not self._continues(known.checkpoint, tree, full, last):
+            return
         if tree.size == 0:
             return
         checkpoint = Checkpoint(self._signer.origin, tree.size, tree.root())
@@ -172,10 +184,50 @@ class Sealer:
         if last is not None and last.size == tree.size:
             before = SignedCheckpoint.parse(last.note)
             if {s.key_id for s in before.signatures} >= {s.key_id for s in signed.signatures}:
+                if known is None:
+                    self._signer.keep(before)
                 return  # nothing is new, and every key that signs now has signed
+        # First there, then given out: no checkpoint is known that this would not hold us to.
+        self._signer.keep(signed)
         sealing.put(tree.tails())
         self._store.add_checkpoint(tree.size, signed.note)
         self._since = last.number + 1 if last else 1
+
+    def _continues(
+        self, known: Checkpoint, tree: Tree, full: Sequence[Tile], last: KeptCheckpoint | None
+    ) -> bool:
+        """Whether the tree goes on from what was signed last with these keys; not yet, where it is
+        still being taken in. Raises `Damaged`, `KeyTrouble`."""
+        file = self._signer.last_file
+        if known.origin != self._signer.origin:
+            raise KeyTrouble(
+                f"{file} says that these keys sign {known.origin}: give this ledger a "
+                f"seal_keys_file of its own. If it takes that one's place on purpose, {AWAY}"
+            )
+        if last is not None and self._read(last) == known:
+            return True  # the tree grew from there
+        if known.size > tree.size and self._store.head().idx >= known.size:
+            return False
+        tiles = {(tile.level, tile.number): tile.hashes for tile in (*full, *tree.tails())}
+
+        def read(level: int, number: int) -> bytes:
+            return tiles.get((level, number)) or self._store.tile(level, number)
+
+        is_so = known.size <= tree.size
+        try:
+            proof = consistency_proof(known.size, tree.size, read) if is_so else []
+        except MissingTile as error:
+            raise Damaged(
+                f"the tree cannot be compared with {file}: {error}. Delete all tiles while the "
+                "service is stopped (ledger-tree.db, or order_ledger.tiles): it makes them again"
+            ) from None
+        if is_so and is_consistent(known.size, known.root, tree.size, tree.root(), proof):
+            return True
+        raise Damaged(
+            f"the log does not continue the {known.size} events that were signed last, kept in "
+            f"{file}: it was cut or changed, or an older backup was restored. Restore what goes on "
+            f"from there. If the older one is to go on, on purpose, {AWAY}. {VERIFY}"
+        )
 
     def _grown(self, last: KeptCheckpoint | None) -> Tree:
         """The tree to go on from: ours, unless another process signed meanwhile."""
@@ -247,8 +299,11 @@ def unsealed(store: EvidenceStore) -> Tail:
     return Tail(max(0, head - sealed), from_microseconds(first[0].recorded_at) if first else None)
 
 
-def _absorb(tree: Tree, rows: Sequence[RawRow], sealing: Sealing) -> None:
+def _absorb(tree: Tree, rows: Sequence[RawRow], sealing: Sealing) -> list[Tile]:
+    """Take in events; returns the tiles that are full now."""
     for expected, row in enumerate(rows, tree.size + 1):
         if row[0] != expected:
             raise Damaged(f"{Position(PARTITION, expected)} is missing in the log. {VERIFY}")
-    sealing.put(tree.extend(leaves(PARTITION, rows)))
+    full = tree.extend(leaves(PARTITION, rows))
+    sealing.put(full)
+    return full

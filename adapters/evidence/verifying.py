@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from adapters.evidence.checks import (
     check,
     place,
 )
+from adapters.evidence.keys import KeyTrouble, Signer
 from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import (
     HASH_BYTES,
@@ -32,7 +33,13 @@ from adapters.evidence.merkle import (
     hash_perfect,
     root,
 )
-from adapters.evidence.notes import BadNote, Checkpoint, PublicKey, SignedCheckpoint
+from adapters.evidence.notes import (
+    BadNote,
+    Checkpoint,
+    PublicKey,
+    SignedCheckpoint,
+    fingerprint,
+)
 from adapters.storage.evidence import EvidenceStore, KeptCheckpoint
 from adapters.storage.log import PARTITION
 from adapters.storage.opening import open_evidence, open_vault
@@ -155,21 +162,33 @@ def verify(
     notes: Path | None = None,
     processes: int = PROCESSES_MAX,
     vault: Vault | None = None,
+    signer: Signer | None = None,
+    pinned: Sequence[PublicKey] = (),
 ) -> Verdict:
     """Verify the ledger that is at the URL. Raises `StorageUnavailable`.
 
     `keys` are whose signatures count; `vault` opens bodies. `notes` names a file that an
     interrupted verification goes on from; parts that were found in order are then not looked at
-    again. No more `processes` check.
+    again. No more `processes` check. With a `signer` the ledger is held against its key file, and
+    against what lies beside that of the last checkpoint; with `pinned` keys, one of them has to
+    have signed the newest.
     """
+    # First: what is signed meanwhile is of a longer log than is looked at.
+    last_signed = list(_signed_last(signer)) if signer is not None else []
     head = store.head()
     scope = Scope(url, head.idx, head.delivery_id, store.last_checkpoint())
     notebook = Notebook(notes, scope, store)
     scope = notebook.scope
     known = list(keys)
     findings = [*_Checkpoints(store, known).check(scope), *_strays(store)]
+    for where, kept in last_signed:
+        if isinstance(kept, str):
+            findings.append(Finding(where, kept))
+        else:
+            findings += _compare(store, scope, known, kept, where)
+    findings += _keys(scope, store, signer, pinned)
     if kept_by_auditor is not None:
-        findings += _compare(store, scope, known, kept_by_auditor)
+        findings += _compare(store, scope, known, kept_by_auditor, "that was kept elsewhere")
     count = len(findings)
     for checked in _run(scope, notebook, store, vault, tell, processes):
         findings += checked.findings
@@ -335,11 +354,44 @@ def _strays(store: EvidenceStore) -> Iterator[Finding]:
         yield Finding("outside the log", f"{strays} events stand where no position is")
 
 
-def _compare(
-    store: EvidenceStore, scope: Scope, keys: list[PublicKey], signed: SignedCheckpoint
+def _signed_last(signer: Signer) -> Iterator[tuple[str, SignedCheckpoint | str]]:
+    """What lies beside the keys of the checkpoint that was signed last, or why it is not known."""
+    try:
+        signed = signer.last_signed()
+    except KeyTrouble as trouble:
+        yield "what was signed last", str(trouble)
+        return
+    if signed is not None:
+        yield f"that was signed last ({signer.last_file.name})", signed
+
+
+def _keys(
+    scope: Scope, store: EvidenceStore, signer: Signer | None, pinned: Sequence[PublicKey]
 ) -> Iterator[Finding]:
-    """Compare the ledger with a checkpoint that the auditor kept."""
-    at = f"checkpoint of size {signed.checkpoint.size} that was kept elsewhere"
+    """Whether those sign who should: the ledger's own list of keys may have been replaced."""
+    held = {key.raw for key in signer.held_keys()} if signer is not None else set()
+    known = store.known_keys()
+    if held and known and known[-1].public_key not in held:
+        told = fingerprint(known[-1].public_key)
+        yield Finding("keys", f"the newest that the ledger lists, {told}, is not in the key file")
+    if held and not known and scope.last is not None:
+        yield Finding("keys", "the ledger lists none, although it has checkpoints")
+    if pinned and scope.last is not None:
+        try:
+            SignedCheckpoint.parse(scope.last.note).signers(pinned)
+        except BadNote as error:
+            yield Finding(f"checkpoint {scope.last.number}", f"by the keys that you named: {error}")
+
+
+def _compare(
+    store: EvidenceStore,
+    scope: Scope,
+    keys: list[PublicKey],
+    signed: SignedCheckpoint,
+    where: str,
+) -> Iterator[Finding]:
+    """Compare the ledger with a checkpoint that lies outside of it."""
+    at = f"checkpoint of size {signed.checkpoint.size} {where}"
     checkpoint = signed.checkpoint
     try:
         signed.signers(keys)

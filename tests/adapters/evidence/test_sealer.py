@@ -11,7 +11,9 @@ from adapters.evidence.leaf import leaves
 from adapters.evidence.merkle import Tree, root
 from adapters.evidence.notes import SignedCheckpoint
 from adapters.evidence.sealer import Damaged, Sealer, unsealed
+from adapters.evidence.verifying import verify
 from adapters.storage.evidence import RawRow
+from domain.payment import PaymentStatus
 from tests.adapters.evidence.ledgers import Sealed, opened
 
 
@@ -273,3 +275,141 @@ def test_what_was_read_a_moment_ago_is_not_read_again(sealed: Sealed) -> None:
     assert signed is not None
     assert signed.checkpoint.size == 800
     assert signed.checkpoint.root == root_of_events(sealed, 800)
+
+
+def judged(sealed: Sealed) -> dict[str, str]:
+    verdict = verify(
+        sealed.evidence,
+        sealed.url,
+        sealed.signer.public_keys(),
+        vault=sealed.ledger.vault,
+        signer=sealed.signer,
+    )
+    return {finding.at: finding.problem for finding in verdict.findings}
+
+
+def test_what_was_signed_last_is_kept_beside_the_keys(sealed: Sealed) -> None:
+    sealed.fill(2)
+    assert sealed.sealer.seal() == sealed.signer.last_signed()
+    sealed.fill(2, "more-")
+    assert sealed.another_sealer().seal() == sealed.signer.last_signed()
+    assert judged(sealed) == {}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_who_changes_the_data_alone_is_not_signed_for(sealed: Sealed, number: int) -> None:
+    """Also where checkpoints and tree are taken away with it, all of them or the last alone."""
+    sealed.fill(300)
+    sealed.sealer.seal()
+    sealed.tell("42", PaymentStatus.PENDING)
+    sealed.sealer.seal()
+    idx = 1 if number == 1 else 601
+    sealed.tamper(
+        f"DELETE FROM checkpoints WHERE number >= {number}",
+        f"UPDATE stored_events SET topic = 'PaymentFailed' WHERE idx = {idx}",
+    )
+    sealed.tamper_tree("DELETE FROM tiles")
+    sealed.fill(3, "more-")
+    with pytest.raises(Damaged, match="does not continue the 601 events that were signed last"):
+        sealed.another_sealer().seal()
+    assert any("signed last" in at for at in judged(sealed))
+
+
+def test_an_older_backup_is_not_signed_for_until_somebody_decides_so(sealed: Sealed) -> None:
+    sealed.fill(3)
+    sealed.sealer.seal()
+    sealed.fill(3, "lost-")
+    sealed.sealer.seal()
+    sealed.tamper(
+        "DELETE FROM checkpoints WHERE number = 2",
+        "DELETE FROM stored_events WHERE idx > 6",
+        "DELETE FROM bodies WHERE delivery_id > 3",
+        "DELETE FROM deliveries WHERE id > 3",
+        *([] if sealed.url.startswith("sqlite") else ["UPDATE log_head SET last_idx = 6"]),
+    )
+    with pytest.raises(Damaged, match=r"older backup was restored.*move it away"):
+        sealed.another_sealer().seal()
+    sealed.signer.last_file.rename(sealed.folder / "before-the-restore")
+    signed = sealed.another_sealer().seal()
+    assert signed is not None
+    assert signed == sealed.signer.last_signed()
+
+
+def test_a_process_that_ends_between_signing_and_giving_out_is_gone_on_from(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed.fill(3)
+    sealed.sealer.seal()
+    sealed.fill(3, "more-")
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed.evidence, "add_checkpoint", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            sealed.another_sealer().seal()
+    kept = sealed.signer.last_signed()
+    assert kept is not None
+    assert kept.checkpoint.size == 12
+    sealed.fill(3, "later-")
+    signed = sealed.another_sealer().seal()
+    assert signed is not None
+    assert signed.checkpoint.size == 18
+
+
+def test_a_process_whose_own_note_is_older_goes_on(sealed: Sealed) -> None:
+    """Keys that lie on several hosts: another one signed since."""
+    sealed.fill(3)
+    first = sealed.sealer.seal()
+    sealed.fill(300, "more-")
+    sealed.sealer.seal()
+    assert first is not None
+    sealed.signer.keep(first)
+    sealed.fill(1, "later-")
+    signed = sealed.another_sealer().seal()
+    assert signed is not None
+    assert signed.checkpoint.size == 608
+
+
+def test_a_ledger_of_before_begins_to_keep_what_is_signed(sealed: Sealed) -> None:
+    sealed.fill(3)
+    signed = sealed.sealer.seal()
+    sealed.signer.last_file.unlink()
+    sealed.another_sealer().seal()
+    assert sealed.signer.last_signed() == signed
+
+
+def test_keys_that_sign_another_ledger_are_not_used(sealed: Sealed) -> None:
+    sealed.fill(3)
+    sealed.sealer.seal()
+    other = Signer(sealed.evidence, sealed.signer.path, "other.example", sealed.clock)
+    sealed.tamper("DELETE FROM checkpoints")
+    with pytest.raises(KeyTrouble, match=r"sign shop\.example/0"):
+        Sealer(sealed.evidence, other, 60).seal()
+
+
+def test_where_the_keys_are_not_ours_to_write_beside_the_log_says_what_is_weaker(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    sealed.signer.signing_keys()
+    monkeypatch.setattr("adapters.evidence.keys._write", refuse)
+    sealed.fill(3)
+    assert sealed.sealer.seal() is not None
+    assert "cannot be kept" in caplog.text
+
+
+def test_keys_that_took_the_place_of_the_ledgers_own_are_named(sealed: Sealed) -> None:
+    sealed.fill(3)
+    sealed.sealer.seal()
+    (own,) = sealed.signer.public_keys()
+    sealed.tamper("DELETE FROM seal_keys", "DELETE FROM checkpoints")
+    stranger = Signer(sealed.evidence, sealed.folder / "mine.pem", "shop.example", sealed.clock)
+    assert Sealer(sealed.evidence, stranger, 60).seal() is not None
+    assert "not in the key file" in judged(sealed)["keys"]
+    verdict = verify(
+        sealed.evidence, sealed.url, stranger.public_keys(),
+        vault=sealed.ledger.vault, pinned=[own],
+    )  # fmt: skip
+    assert [f.problem for f in verdict.findings] == [
+        "by the keys that you named: no known key signed it"
+    ]
