@@ -1,7 +1,7 @@
 """The log in PostgreSQL: one function call appends a batch, in one transaction and one trip."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, zip_longest
 from threading import Event, Thread
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
@@ -141,26 +141,60 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder, Announcing):
         )
 
     def _read_back(self, entries: Sequence[LogEntry]) -> int | None:
-        """The index that the log ended at before the batch, if the batch is stored after all."""
-        offset = 0
-        for entry in entries:
-            for event in entry.events:
-                offset += 1
-                row = self._one(
-                    "SELECT idx, state FROM order_ledger.find_event(%s, %s, %s)",
-                    (PARTITION, _text(event.originator_id), event.originator_version),
-                )
-                return row[0] - offset if row and row[1] == event.state.decode() else None
+        """The index that the log ended at before the batch, if the batch is stored after all.
+
+        A batch is stored as a whole, so it is where its events follow each other with its new keys,
+        and what came by a webhook has its row. One event says too little: another process may have
+        registered the same order with the same words.
+        """
+        events = [event for entry in entries for event in entry.events]
+        before_idx = self._ended_before(events)
+        if events and (before_idx is None or not self._holds_keys(entries, before_idx)):
+            return None
         # What is replayed was received before: its time and bytes would find the row of that. Where
         # nothing else is there, the batch is written again, and a row too many says no wrong thing.
         came = next((e for e in entries if e.origin is Origin.WEBHOOK and not e.is_command), None)
         if came is None:
-            return None
+            return before_idx
         row = self._one(
             "SELECT id FROM order_ledger.find_delivery(%s, %s, %s)",
             (PARTITION, came.received_at, came.body_hash),
         )
-        return 0 if row else None  # no event, so no index is asked for
+        return (before_idx or 0) if row else None  # without events no index is asked for
+
+    def _ended_before(self, events: Sequence[StoredEvent]) -> int | None:
+        """The index before these events, if they stand in the log one after the other."""
+        if not events:
+            return None
+        row = self._one(
+            "SELECT idx FROM order_ledger.find_event(%s, %s, %s)",
+            (PARTITION, _text(events[0].originator_id), events[0].originator_version),
+        )
+        if row is None:
+            return None
+        stored = self._rows(
+            "SELECT originator_id, originator_version, topic, state "
+            "FROM order_ledger.stored_events WHERE partition = %s AND idx BETWEEN %s AND %s "
+            "ORDER BY idx",
+            (PARTITION, row[0], row[0] + len(events) - 1),
+        )
+        ours = [
+            (_text(e.originator_id), e.originator_version, e.topic, e.state.decode())
+            for e in events
+        ]
+        return row[0] - 1 if stored == ours else None
+
+    def _holds_keys(self, entries: Sequence[LogEntry], before_idx: int) -> bool:
+        """Whether the new keys of these entries are the ones that are stored."""
+        _, numbers, idxs, wrapped = _keys(entries, None)
+        every = zip_longest(numbers, idxs, wrapped)
+        ours = {before_idx + n if n is not None else idx: key for n, idx, key in every}
+        rows = self._rows(
+            "SELECT id, wrapped FROM order_ledger.order_keys "
+            "WHERE partition = %s AND id = ANY (%s::bigint[])",
+            (PARTITION, list(ours)),
+        )
+        return dict(rows) == ours
 
     def _arguments(self, entries: Sequence[LogEntry], master: int | None) -> Sequence[Any]:
         numbers = accumulate(int(not entry.is_command) for entry in entries)
@@ -281,8 +315,11 @@ class PostgresLog(PostgresDeliveries, ApplicationRecorder, Announcing):
         self._database.close()
 
     def _one(self, sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
+        return next(iter(self._rows(sql, params)), None)
+
+    def _rows(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._database.writing() as connection:
-            return connection.execute(sql, params).fetchone()
+            return connection.execute(sql, params).fetchall()
 
     def _stored_at(self, row: tuple[Any, ...]) -> StoredAt:
         idx, *event, recorded_at = row

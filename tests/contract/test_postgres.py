@@ -1,21 +1,24 @@
 """What is particular to a ledger in PostgreSQL: rights, triggers, migrations, lost answers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 from eventsourcing.persistence import DataError, OperationalError
 
+from adapters.ledger.batch import Receipt
 from adapters.storage import postgres, postgres_schema
-from adapters.storage.log import StorageUnavailable
+from adapters.storage.log import LogEntry, StorageUnavailable
 from adapters.storage.opening import open_storage
 from adapters.storage.postgres import Database, become_service, connect
 from adapters.storage.postgres_log import PostgresLog
 from domain.log import Position
 from domain.payment import Origin, Outcome
+from domain.registration import Placement
 from projections.order_status import ORDER_STATUS
 from tests.contract.logs import FakeClock, entry, event
 from tests.notices import delivery, notice
@@ -206,6 +209,35 @@ def test_a_replay_is_not_taken_for_the_delivery_that_it_replays(url: str, commit
     log = PostgresLog(_LossyDatabase(url, committed=False), FakeClock())
     assert log.append([again]) == [None]
     assert [row.replay_of for row in log.deliveries(list(Outcome), None, 1)] == [1], "alone no less"
+    log.close()
+
+
+class _BeatenLog(PostgresLog):
+    """A log whose first append is lost on its way, while another process writes something."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def _append_once(self, entries: Sequence[LogEntry], arguments: Sequence[Any]) -> int:
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+            raise OperationalError from psycopg.OperationalError("the connection is closed")
+        return super()._append_once(entries, arguments)
+
+
+def test_the_same_command_of_another_process_is_not_taken_for_the_lost_batch(url: str) -> None:
+    amount = Decimal("902.10")
+    placed = Placement(store="default", order_id="1", amount=amount, currency="KES", by="shop")
+    others = PostgresLog(Database(url), FakeClock())
+    theirs = ledger_of(others)
+    log = _BeatenLog(Database(url), FakeClock())
+    log.meanwhile = lambda: theirs.execute([placed])
+    receipts = ledger_of(log).execute([placed, delivery(notice("77"))])
+    assert [r.outcome for r in receipts if isinstance(r, Receipt)][-1] is Outcome.RECORDED
+    stored = log.load(["default/1", "default/77"])
+    assert [len(stored.get(stream, ())) for stream in ("default/1", "default/77")] == [1, 2]
+    assert len(log.deliveries(list(Outcome), None, 10)) == 1
+    others.close()
     log.close()
 
 
