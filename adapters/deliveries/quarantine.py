@@ -22,7 +22,7 @@ from adapters.storage.access import Operation, OperatorLog
 from adapters.storage.deliveries import DeliveryFilter
 from adapters.storage.log import DeliveryRow, unavailable
 from adapters.vault.bodies import Bodies, Opened
-from domain.log import split_stream, stream_of
+from domain.log import split_stream
 from domain.order import PaymentReceived
 from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
 
@@ -262,7 +262,8 @@ class Quarantine:
 
     def _require_news(self, row: DeliveryRow, delivery: Delivery) -> None:
         """Refuse to replay what was recorded, unless a word is known by now that was not then."""
-        unknown = [notice for notice in delivery.notices if self._was_unknown(notice)]
+        told = zip(delivery.notices, self._ledger.streams_of(delivery), strict=True)
+        unknown = [notice for notice, stream in told if self._was_unknown(notice, stream)]
         if not unknown:
             raise CannotSettle(
                 f"delivery {row.id} is {row.outcome}, and no word of it is unrecognized: there is "
@@ -274,10 +275,10 @@ class Quarantine:
                 "provider's words first"
             )
 
-    def _was_unknown(self, notice: PaymentNotice) -> bool:
-        """Whether these bytes stand on their order with a word that was not known."""
+    def _was_unknown(self, notice: PaymentNotice, stream: str) -> bool:
+        """Whether these bytes stand on an order with a word that was not known."""
         try:
-            history = self._ledger.history(stream_of(notice.store, notice.order_id))
+            history = self._ledger.history(stream)
         except MapperDeserialisationError:
             raise CannotSettle("the history of its order is damaged") from None
         told = [

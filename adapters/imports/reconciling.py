@@ -21,7 +21,6 @@ from adapters.ledger.application import Delivery, OrderLedger, Receipt
 from adapters.providers import Provider, Request
 from adapters.sevi_api import SeviApi
 from adapters.storage.log import Clock, utc_now
-from domain.log import stream_of
 from domain.money import amount_text
 from domain.order import News, OrderStatus, project
 from domain.payment import Origin, Outcome, PaymentNotice, PaymentStatus
@@ -107,19 +106,11 @@ class Reconciliation:
             return [Finding(Sort.UNREADABLE, entry.line, reason=problem)]
         if not delivery.notices:
             return [Finding(Sort.IGNORED, entry.line)]
-        streams = self._streams(delivery)
+        streams = self._ledger.streams_of(delivery)
         return [
             self._compare(entry.line, notice, stream)
             for notice, stream in zip(delivery.notices, streams, strict=True)
         ]
-
-    def _streams(self, delivery: Delivery) -> list[str]:
-        """The orders that the notices would be recorded on: the ledger may know one by a name."""
-        if len(delivery.notices) == 1:
-            (receipt,) = self._ledger.foresee([delivery])
-            if receipt.order is not None:
-                return [receipt.order.id]
-        return [stream_of(notice.store, notice.order_id) for notice in delivery.notices]
 
     def _compare(self, line: int, notice: PaymentNotice, stream: str) -> Finding:
         history = self._ledger.history(stream)

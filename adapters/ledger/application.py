@@ -111,6 +111,15 @@ class OrderLedger(Application[str]):
         foreseen = self._decide(deliveries).receipts([None] * len(deliveries))
         return cast("list[Receipt]", foreseen)
 
+    def streams_of(self, delivery: Delivery) -> list[str]:
+        """The orders that the notices of a delivery would be recorded on: one may be known here by
+        another name. Raises `StorageUnavailable`."""
+        if len(delivery.notices) == 1:
+            (receipt,) = self.foresee([delivery])
+            if receipt.order is not None:
+                return [receipt.order.id]
+        return [stream_of(notice.store, notice.order_id) for notice in delivery.notices]
+
     def history(self, stream: str) -> list[Recorded[OrderEvent]]:
         """The events of one order, oldest first; empty for an order that nobody told of."""
         return [self._decode(stored) for stored in self.event_log.load([stream]).get(stream, ())]

@@ -208,6 +208,22 @@ def test_a_word_that_is_known_by_now_is_recorded_anew(
     assert [event["type"] for event in events].count("Delivered") == 1
 
 
+def test_so_is_one_of_an_order_that_the_shop_knows_by_another_id(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms = {"amount": "902.10", "currency": "KES", "references": ["42"]}
+    front.local.run(
+        front.local.http.put(
+            "/orders/9", json=terms, headers={"Authorization": f"Bearer {API_TOKEN}"}
+        )
+    )
+    assert front.local.deliver(NEW_WORD).json()["order_id"] == "9"
+    assert "still not known" in problem(front.post("/quarantine/1/replay"), 409)
+    mend(monkeypatch)
+    settled = front.done("/quarantine/1/replay")
+    assert (settled["outcome"], settled["order_id"]) == ("recorded", "9")
+
+
 def test_a_replay_can_be_replayed_where_only_its_word_was_not_known(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
