@@ -116,6 +116,13 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
         service.operators.append(done)
         head = service.ledger.event_log.head()
         lacks = _lacks(service)
+        last = service.signer.last_signed()
+        if last is not None and last.checkpoint.size > (head.index if head else 0):
+            complain(
+                f"warning: {last.checkpoint.size} events were signed, more than the backup holds. "
+                f"What says so lies in {service.signer.set_last_aside()} now; checkpoints from here "
+                "on contradict those that were given out since the backup"
+            )
     upto = head or "its beginning"
     if lacks:
         complain(f"warning: it does not start yet: {lacks}")

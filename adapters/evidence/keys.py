@@ -123,6 +123,15 @@ class Signer:
                 error.strerror,
             )
 
+    def set_last_aside(self) -> Path | None:
+        """Move away what was signed last, where an older ledger goes on in its place: checkpoints
+        from there on contradict it. Where it lies then; None where nothing was kept."""
+        aside = self.last_file.with_name(f"{self.last_file.name}-{self._clock():%Y%m%dT%H%M%SZ}")
+        try:
+            return self.last_file.rename(aside)
+        except FileNotFoundError:
+            return None
+
     def rotate(self, overlap: timedelta = OVERLAP, *, is_lost: bool = False) -> PublicKey:
         """Make a new key. The one before it signs beside it for a while, unless it is lost.
 

@@ -119,7 +119,12 @@ def test_a_list_of_the_past_holds_each_order_as_it_was(lively: Service) -> None:
         assert len({name(order) for order in orders}) == len(orders)
         every = [("default", n) for n in "0124"] + [("shop-2", "3")]
         alone = [lively.past.order(*one, Clocks(as_of=instant)) for one in every]
-        assert sorted(orders, key=name) == [order for order in alone if order is not None]
+        told = [
+            OrderView(**order.model_dump(exclude={"paid_amount"}))
+            for order in alone
+            if order is not None
+        ]
+        assert sorted(orders, key=name) == told
 
 
 def test_as_of_now_it_holds_what_the_read_model_holds(lively: Service) -> None:

@@ -394,7 +394,7 @@ def test_a_reference_where_an_id_is_wanted_is_told_whose_it_is(
     terms = ("--amount", "1", "--currency", "KES", "--reference", "INV-9")
     assert order_ledger("orders", "register", "9", *terms).code == 0
     for question in (
-        ("review", "accept", "INV-9", "--reason", "a discount"),
+        ("review", "accept", "INV-9", "--version", "1", "--reason", "a discount"),
         ("deliveries", "list", "--order-id", "INV-9"),
         ("payments", "export", "--order-id", "INV-9"),
         ("effects", "list", "--order-id", "INV-9"),
