@@ -120,8 +120,8 @@ def restore(events: EventsFile, keys: KeysFile) -> None:
         if last is not None and last.checkpoint.size > (head.index if head else 0):
             complain(
                 f"warning: {last.checkpoint.size} events were signed, more than the backup holds. "
-                f"What says so lies in {service.signer.set_last_aside()} now; checkpoints from here "
-                "on contradict those that were given out since the backup"
+                f"What says so lies in {service.signer.set_last_aside()} now; checkpoints from "
+                "here on contradict those that were given out since the backup"
             )
     upto = head or "its beginning"
     if lacks:

@@ -202,7 +202,8 @@ def test_in_the_tail_what_is_missing_before_the_head_is_named(ledger: Sealed) ->
 
 
 def cut_together(sealed: Sealed) -> None:
-    """Cut data and checkpoints as one who may do everything would."""
+    """Cut data and checkpoints as one who may do everything would, and reaches the keys too."""
+    sealed.signer.last_file.unlink()
     head = (
         [] if "sqlite" in sealed.url else ["UPDATE log_head SET last_idx=400, last_delivery_id=200"]
     )
@@ -224,7 +225,6 @@ def test_data_and_checkpoints_that_were_cut_together_need_a_checkpoint_kept_else
     kept = ledger.sealer.seal()
     assert kept is not None
     cut_together(ledger)
-    ledger.signer.last_file.unlink()  # by who reaches the keys too
     assert verify(ledger).is_sound, "nothing inside tells; the documentation says so"
     named = found(ledger, kept)
     assert "the log was cut: it ends at 0-400" in named.values()
