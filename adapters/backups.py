@@ -277,6 +277,11 @@ def _script(url: str) -> Iterator[IO[bytes]]:
             failed = error
             with suppress(BrokenPipeError):
                 psql.stdin.close()
+        except BaseException:  # Ctrl-C, too: all is undone by the time that the command ends
+            with suppress(BrokenPipeError):
+                psql.stdin.close()
+            psql.wait()
+            raise
         if psql.wait() != 0:  # before who wrote to it: that only knows that nobody read on
             told.seek(0)
             raise _ended("psql", psql.returncode, told.read())
