@@ -47,7 +47,8 @@ class HeldOrder:
 
 
 class HeldOrders:
-    """The orders used last, as many as have `EVENTS_MAX` events together. For one thread."""
+    """The orders used last, as many as have `EVENTS_MAX` events together, and in any case the last
+    one: an order that is longer would be read as a whole for each delivery. For one thread."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, HeldOrder] = OrderedDict()
@@ -71,6 +72,6 @@ class HeldOrders:
             held.pending.clear()
             self._held[held.order.id] = held
             self._events += held.order.version
-        while self._events > EVENTS_MAX:
+        while self._events > EVENTS_MAX and len(self._held) > 1:
             _, forgotten = self._held.popitem(last=False)
             self._events -= forgotten.order.version

@@ -188,6 +188,16 @@ def test_only_so_many_events_are_held(ledger: OrderLedger, monkeypatch: pytest.M
     assert positions == [Position(0, 2 * n) for n in range(1, 21)]
 
 
+def test_an_order_of_any_length_is_not_read_again_for_each_delivery(
+    ledger: OrderLedger, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_orders, "EVENTS_MAX", 10)
+    asked = _asked(log, monkeypatch)
+    for n in range(30):
+        ledger.record([delivery(notice(status=S.PENDING, delivery_key=f"d{n}"))])
+    assert len(asked) == 1
+
+
 def _asked(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """The orders that the log is asked for from now on."""
     asked: list[Sequence[str]] = []
