@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
+
+from adapters.files import draft_of
 
 API_TOKEN_PREFIX = "olt_"  # noqa: S105  (by which scanners of leaked secrets know ours)
 
@@ -18,17 +19,13 @@ def made_once(folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not _read(path):
         # Written whole before it gets its name: two starting processes agree on one token.
-        descriptor, draft = mkstemp(dir=folder, prefix=f".{name}-")  # mode 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        draft = draft_of(path, f"{secrets.token_urlsafe(32)}\n".encode())
         if path.exists():  # but empty: a token that anybody could guess
-            Path(draft).replace(path)
+            draft.replace(path)
         else:
             with suppress(FileExistsError):
                 os.link(draft, path)
-            Path(draft).unlink()
+            draft.unlink()
     return _read(path)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import mkstemp
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,6 +23,7 @@ from adapters.evidence.notes import (
     fingerprint,
     sign,
 )
+from adapters.files import draft_of, sync_folder
 from adapters.storage.evidence import EvidenceStore, KnownKey
 from adapters.storage.log import PARTITION, Clock, utc_now
 
@@ -31,7 +31,6 @@ END = b"-----END PRIVATE KEY-----\n"
 OVERLAP = timedelta(days=30)
 
 log = logging.getLogger("order_ledger.evidence")
-
 
 # The deliberate way on, for who holds the keys.
 AWAY = "move it away: the next checkpoint then contradicts what was signed before"
@@ -113,8 +112,8 @@ class Signer:
         """Keep, durably, what is about to be given out. Where the folder of the keys is not ours to
         write the ledger is signed all the same, and the log says what is weaker then."""
         try:
-            _write(self.last_file, signed.note.encode()).replace(self.last_file)
-            _sync_folder(self.path.parent)
+            draft_of(self.last_file, signed.note.encode()).replace(self.last_file)
+            sync_folder(self.path.parent)
         except OSError as error:
             log.warning(
                 "what was signed last cannot be kept in %s (%s): that the log goes on from it is "
@@ -213,22 +212,4 @@ def _draft(path: Path, keys: Sequence[Ed25519PrivateKey]) -> Path:
         )
         for key in keys
     ]
-    return _write(path, b"".join(pems))
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """A file beside another one that can take its place."""
-    descriptor, draft = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(draft)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return draft_of(path, b"".join(pems))

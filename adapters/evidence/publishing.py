@@ -1,12 +1,11 @@
 """Checkpoints kept elsewhere: in a folder, and by a witness. What lies beside the data proves
 little against someone who can change both."""
 
-import os
 from pathlib import Path
-from tempfile import mkstemp
 
 from adapters.evidence import EvidenceTrouble
 from adapters.evidence.notes import SignedCheckpoint
+from adapters.files import draft_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
@@ -24,13 +23,9 @@ def to_folder(signed: SignedCheckpoint, folder: Path) -> Path:
         )
     partition = signed.checkpoint.origin.rpartition("/")[2]
     path = folder / f"checkpoint-{partition}-{signed.checkpoint.size:012d}.txt"
-    descriptor, draft = mkstemp(dir=folder, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(signed.note)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(draft).chmod(0o644)  # it is made to be read by others
-    Path(draft).replace(path)
+    draft = draft_of(path, signed.note.encode())
+    draft.chmod(0o644)  # it is made to be read by others
+    draft.replace(path)
     return path
 
 

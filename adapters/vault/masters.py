@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
 
+from adapters.files import draft_of, sync_folder
 from adapters.storage.vault import MasterRow, VaultTables
 from adapters.vault import Unopened, VaultTrouble
 from adapters.vault.keys import KEY_BYTES, Master, key_id
@@ -51,12 +51,12 @@ class MasterSource:
         with suppress(FileExistsError):
             os.link(draft, self.path)
         draft.unlink()
-        _name_on_disk(self.path)
+        sync_folder(self.path.parent)
 
     def write(self, keys: Sequence[bytes]) -> None:
         """Keep these keys, newest first, in place of what was there."""
         _draft(self.path, keys).replace(self.path)
-        _name_on_disk(self.path)
+        sync_folder(self.path.parent)
 
 
 class Masters:
@@ -158,18 +158,4 @@ def _read(line: str, where: str) -> bytes:
 
 def _draft(path: Path, keys: Sequence[bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, draft = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write("".join(b64encode(key).decode() + "\n" for key in keys))
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(draft)
-
-
-def _name_on_disk(path: Path) -> None:
-    """Have the name of a file on the disk as well, before the database says that its keys are."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    return draft_of(path, b"".join(b64encode(key) + b"\n" for key in keys))
