@@ -392,7 +392,7 @@ def test_where_the_keys_are_not_ours_to_write_beside_the_log_says_what_is_weaker
         raise PermissionError(13, "Permission denied")
 
     sealed.signer.signing_keys()
-    monkeypatch.setattr("adapters.evidence.keys._write", refuse)
+    monkeypatch.setattr("adapters.evidence.keys.draft_of", refuse)
     sealed.fill(3)
     assert sealed.sealer.seal() is not None
     assert "cannot be kept" in caplog.text
